@@ -1,0 +1,75 @@
+# What people and CI type. Two commands matter: `make quickstart` and `make test`.
+#
+# Needs Python >= 3.11 with venv; requirements/venv.sh says in one line what is missing. Everything goes into .venv
+# and .bootstrap of this checkout, from the hashed locks in requirements/. Another interpreter:
+# `make clean quickstart PYTHON=python3.12`.
+
+.DEFAULT_GOAL := help
+.PHONY: help setup quickstart test check bench lock clean
+
+PYTHON ?= python3
+# More arguments for pytest: make test ARGS="-k grid"
+ARGS ?=
+# `make lock UPGRADE=--upgrade` moves every pin to the newest; without it only what no longer fits moves.
+UPGRADE ?=
+
+BIN := .venv/bin
+UV := .bootstrap/bin/uv
+RUN := .venv/.run.stamp
+DEV := .venv/.dev.stamp
+
+# Whoever points pip at another index means uv too, which does not read pip's variable.
+ifdef PIP_INDEX_URL
+UV_DEFAULT_INDEX ?= $(PIP_INDEX_URL)
+export UV_DEFAULT_INDEX
+endif
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
+
+setup: $(DEV) ## Make .venv with everything for development
+
+quickstart: $(RUN) ## Train the 288 trials of examples/quickstart.yaml here and write the report
+	$(BIN)/kgen run examples/quickstart.yaml
+
+# A file's tests stay in one process (its fixtures are made once); files keep their order, in which tests/conftest.py
+# puts those last that need the machine for themselves.
+test: $(DEV) ## Run every test
+	$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder $(ARGS)
+
+check: $(DEV) ## Lint, formatting, types, layers
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(DEV) ## Measure: every script of tests/benchmarks, one after the other
+	@set -e; for script in tests/benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script; done
+
+# The files name no index and no host: whoever installs chooses where from, the hashes say what.
+COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+	--custom-compile-command "make lock" $(UPGRADE)
+FOLLOW = $(COMPILE) --constraints requirements/dev.txt
+
+lock: ## Make requirements/*.txt anew from pyproject.toml
+	@sh requirements/venv.sh "$(PYTHON)"
+	$(COMPILE) pyproject.toml --extra tensorflow --extra report --group dev -o requirements/dev.txt
+	$(FOLLOW) pyproject.toml --extra tensorflow --extra report --group build -o requirements/run.txt
+	$(FOLLOW) pyproject.toml --extra cuda --extra report --group build -o requirements/cuda.txt
+	$(FOLLOW) pyproject.toml -o requirements/plain.txt
+	$(FOLLOW) --group setup -o requirements/setup.txt
+
+clean: ## Remove what make can make again (.venv, caches, builds); results stay
+	rm -rf .venv .bootstrap .python build dist .*_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# dev.txt holds all of run.txt at the same versions and nothing is ever removed, so the two commands share one .venv
+# in any order. The project itself is linked in, built by the locks' own hatchling: no index is asked.
+$(RUN) $(DEV): .venv/.%.stamp: requirements/%.txt requirements/setup.txt requirements/venv.sh pyproject.toml $(BIN)/python
+	@sh requirements/venv.sh "$(PYTHON)"
+	$(UV) pip install --python $(BIN)/python --require-hashes -r $<
+	$(UV) pip install --python $(BIN)/python --quiet --offline --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# No rule of its own: where it is missing, or its system's Python is gone, the stamps' recipe makes it.
+$(BIN)/python: ;

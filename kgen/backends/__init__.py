@@ -1,0 +1,1 @@
+"""Plan → running trials. One package per place where trials can run; none knows another."""

@@ -1,0 +1,80 @@
+"""Names that mean something outside one module: environment variables, file names, DNS labels.
+
+The only home of such literals, so that what a trial reads is what a back end writes.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+# -- environment of a trial's process ---------------------------------------------------------------------------
+
+ENV_TRIAL: Final = "KGEN_TRIAL"
+"""JSON of the one trial to run (:meth:`kgen.spec.TrialSpec.to_json`)."""
+ENV_ATTEMPT: Final = "KGEN_ATTEMPT"
+"""Unique name of this start of the process: a pod's UID, or a uuid."""
+ENV_RESULTS: Final = "KGEN_RESULTS"
+"""Where the sweep's results lie: the folder that holds ``rows/``."""
+ENV_WORKER: Final = "KGEN_WORKER"
+"""File descriptor of the socket over which a local worker is fed trials."""
+ENV_TIMING: Final = "KGEN_TIMING"
+"""``exclusive`` or ``shared``: what the back end knows of the device."""
+ENV_MATES: Final = "KGEN_MATES"
+"""How many other trials may run on the same device at the same time."""
+ENV_NODE: Final = "KGEN_NODE"
+"""Name of the node; the host's name where it is not set."""
+ENV_IMAGE: Final = "KGEN_IMAGE"
+"""Image reference that the back end asked for."""
+ENV_REVISION: Final = "KGEN_REVISION"
+"""``trainer.revision``: the user's own name for the version of the code."""
+ENV_GPUS: Final = "KGEN_GPUS"
+"""How many GPUs the back end asked for; a trainer refuses to run when it sees fewer."""
+
+# What a program that knows nothing of Python gets from ``kgen-trial``.
+ENV_PARAMETERS: Final = "KGEN_PARAMETERS"
+"""JSON object of the trial's parameters."""
+ENV_CONFIG: Final = "KGEN_CONFIG"
+"""JSON object ``trainer.config``."""
+ENV_SEED: Final = "KGEN_SEED"
+ENV_BUDGET: Final = "KGEN_BUDGET"
+"""JSON object of the trial's budget."""
+ENV_CHECKPOINT_DIR: Final = "KGEN_CHECKPOINT_DIR"
+ENV_METRICS_FILE: Final = "KGEN_METRICS_FILE"
+"""Where a program with ``metrics: file`` appends its JSON lines."""
+
+# -- files below <results>/<sweep name>/ ------------------------------------------------------------------------
+
+SWEEP_FILE: Final = "sweep.yaml"
+ROWS_DIR: Final = "rows"
+CHECKPOINTS_DIR: Final = "checkpoints"
+COLLECTED_DIR: Final = "collected"
+TRIALS_FILE: Final = "trials.parquet"
+CURVES_FILE: Final = "curves.parquet"
+SUMMARY_FILE: Final = "summary.csv"
+CERTIFICATE_FILE: Final = "certificate.json"
+ROW_CACHE_FILE: Final = "rows.parquet"
+REPORT_DIR: Final = "report"
+PAGE_FILE: Final = "index.html"
+FIGURES_DIR: Final = "figures"
+ROW_SUFFIX: Final = ".parquet"
+TEMPORARY_PREFIX: Final = ".tmp-"
+"""A file being written; readers pass over it, and a later writer may remove it."""
+
+
+def row_file(trial: str, attempt: str) -> str:
+    """Name of the row file of one attempt; a hint only, identity comes from the file's content."""
+    return f"{trial}.{attempt}{ROW_SUFFIX}"
+
+
+# -- names that Kubernetes accepts ------------------------------------------------------------------------------
+
+SWEEP_NAME_LIMIT: Final = 40
+"""So that ``<sweep>-<trial id>`` and the pod's own suffix fit into 63 characters."""
+TRIAL_ID_LENGTH: Final = 10
+TRIAL_ID_PATTERN: Final = re.compile(r"[a-z2-7]{10}")
+DNS_LABEL_PATTERN: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+DNS_LABEL_WORDS: Final = "lower-case letters, digits and '-', beginning and ending with a letter or digit"
+ENV_NAME_PATTERN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+DEFAULT_STAGE: Final = "main"
+"""Stage of a sweep that has only one and so does not name it."""

@@ -1,0 +1,119 @@
+"""Where a sweep's results lie, and the only code that writes there.
+
+A file becomes visible whole or not at all: temporary name, fsync, then a link to the final name that fails if the
+name is taken.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from kgen.errors import StoreError
+from kgen.names import ROW_SUFFIX, ROWS_DIR, TEMPORARY_PREFIX
+
+
+@dataclass(frozen=True, slots=True)
+class RowFile:
+    """One row file as a listing shows it; unchanged size and time mean an unchanged file, since none is rewritten."""
+
+    name: str
+    size: int
+    modified_ns: int
+
+
+class Store:
+    """The folder ``<results>/<sweep name>/``."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def row_files(self) -> list[RowFile]:
+        """Every row file, by name. Nothing there yet is an empty list; an unreadable folder is a StoreError."""
+        try:
+            found = list(self._scan())
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise StoreError(f"{self.root / ROWS_DIR}: can't be listed: {error.strerror}") from error
+        return sorted(found, key=lambda file: file.name)
+
+    def _scan(self) -> Iterator[RowFile]:
+        with os.scandir(self.root / ROWS_DIR) as entries:
+            for entry in entries:
+                if entry.name.startswith(TEMPORARY_PREFIX) or not entry.name.endswith(ROW_SUFFIX):
+                    continue
+                status = entry.stat()
+                yield RowFile(entry.name, status.st_size, status.st_mtime_ns)
+
+    def read_row_file(self, name: str) -> bytes:
+        """The bytes of one row file. Raises StoreError when it can't be read."""
+        return self.read(f"{ROWS_DIR}/{name}")
+
+    def write_row_file(self, name: str, data: bytes) -> bool:
+        """Publish a row file, whole, once. False if that name exists already (it is then left as it is).
+
+        Raises StoreError when it can't be written: disk full, read-only, gone.
+        """
+        return self._publish(Path(ROWS_DIR, name), data, replace=False)
+
+    def read(self, name: str) -> bytes:
+        """Any file below the root. Raises StoreError when it can't be read."""
+        try:
+            return (self.root / name).read_bytes()
+        except OSError as error:
+            raise StoreError(f"{self.root / name}: can't be read: {error.strerror}") from error
+
+    def exists(self, name: str) -> bool:
+        """Whether there is a file of that name below the root."""
+        return (self.root / name).is_file()
+
+    def write(self, name: str, data: bytes) -> Path:
+        """Write a derived file, replacing an older one in one step; returns its path. Raises StoreError."""
+        self._publish(Path(name), data, replace=True)
+        return self.root / name
+
+    def _publish(self, name: Path, data: bytes, *, replace: bool) -> bool:
+        target = self.root / name
+        temporary = target.with_name(f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}")
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                with open(temporary, "xb") as file:
+                    file.write(data)
+                    file.flush()
+                    os.fsync(file.fileno())
+                if replace:
+                    os.replace(temporary, target)
+                else:
+                    _create(temporary, target)
+            finally:
+                temporary.unlink(missing_ok=True)
+            _sync_folder(target.parent)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            raise StoreError(f"{target}: can't be written: {error.strerror}") from error
+        return True
+
+
+def _create(temporary: Path, target: Path) -> None:
+    try:
+        os.link(temporary, target)
+    except OSError as error:
+        # Some shared file systems know no hard links; names are unique per attempt, so a look first is enough there.
+        if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS) or target.exists():
+            raise
+        os.rename(temporary, target)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,93 @@
+"""SweepSpec → TrialSpecs: the order, the seeds, and the identity of each trial."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import itertools
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from kgen.errors import InputError
+from kgen.names import TRIAL_ID_LENGTH
+from kgen.spec import TrialSpec, Value, dump_json
+from kgen.sweep.load import BUILT_IN
+from kgen.sweep.sweepspec import SweepSpec
+
+
+def expand(spec: SweepSpec) -> tuple[TrialSpec, ...]:
+    """Every trial of the sweep: alternatives in the file's order, the first parameter slowest, seeds fastest.
+
+    Raises InputError when two alternatives hold the same trial.
+    """
+    trials: dict[str, TrialSpec] = {}
+    common = hashlib.sha256(dump_json(_common_identity(spec)).encode())
+    config = MappingProxyType(dict(spec.trainer.config))
+    for number, parameters in _points(spec):
+        identity = {name: canonical(value) for name, value in parameters.items()}
+        for seed in spec.seeds:
+            own = common.copy()
+            own.update(dump_json([identity, seed]).encode())
+            trial_id = base64.b32encode(own.digest())[:TRIAL_ID_LENGTH].decode().lower()
+            if trial_id in trials:
+                raise _twice(spec, number, parameters)
+            trials[trial_id] = TrialSpec(
+                id=trial_id,
+                sweep=spec.name,
+                stage=spec.stage,
+                parameters=parameters,
+                seed=seed,
+                budget=spec.budget,
+                objective=spec.objective,
+                config=config,
+            )
+    return tuple(trials.values())
+
+
+def _points(spec: SweepSpec) -> Iterator[tuple[int, Mapping[str, Value]]]:
+    for number, grid in enumerate(spec.alternatives):
+        for values in itertools.product(*grid.values()):
+            yield number, MappingProxyType(dict(zip(grid, values, strict=True)))
+
+
+def _common_identity(spec: SweepSpec) -> dict[str, Any]:
+    """What all trials of the sweep share of their identity: what is trained, not where or to what end."""
+    trainer = spec.trainer
+    return canonical(
+        {
+            "stage": spec.stage,
+            "budget": spec.budget.to_json(),
+            "command": list(trainer.command) if trainer.command != BUILT_IN else None,
+            "arguments": str(trainer.arguments),
+            "config": dict(trainer.config),
+            "env": dict(trainer.env),
+            "revision": trainer.revision,
+            "files": trainer.file_hashes(),
+        }
+    )
+
+
+def canonical(value: Any) -> Any:
+    """Equal numbers become one spelling: ``1``, ``1.0`` and ``1e0`` are the same trial.
+
+    A double that is a whole number below 2**53 becomes that integer; others keep their shortest text by
+    ``json.dumps``, which has all their bits.
+    """
+    if isinstance(value, Mapping):
+        return {key: canonical(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [canonical(item) for item in value]
+    if isinstance(value, float):
+        return int(value) if value.is_integer() and abs(value) < 2**53 else float(value)
+    return value
+
+
+def _twice(spec: SweepSpec, number: int, parameters: Mapping[str, Value]) -> InputError:
+    from kgen.sweep.document import parse
+    from kgen.sweep.model import show
+
+    words = ", ".join(f"{name}={show(value)}" for name, value in parameters.items())
+    document = parse(spec.text, str(spec.file))
+    path = ("parameters", number) if isinstance(document.value["parameters"], list) else ("parameters",)
+    return InputError([document.problem(path, f"a second trial with {words}", "each trial once")])

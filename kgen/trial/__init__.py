@@ -1,0 +1,35 @@
+"""What runs inside a trial: the contract for anybody's trainer.
+
+::
+
+    from kgen.trial import Trial, main
+
+    def train(trial: Trial) -> None:
+        model = build(trial.parameters["learning_rate"], seed=trial.seed)
+        while True:
+            with trial.training():                      # only this time counts
+                loss = model.train(trial.budget.check_every_steps)
+            if trial.report(step=model.step, loss=loss, train_accuracy=model.accuracy()).stop:
+                return
+
+    main(train)
+
+Needs pyarrow and nothing else, so it drops into any image.
+"""
+
+from kgen.errors import BadParametersError, DataError, DeviceError
+from kgen.spec import Budget, Target, TrialSpec
+from kgen.trial.handle import Decision, Trial
+from kgen.trial.process import main
+
+__all__ = [
+    "BadParametersError",
+    "Budget",
+    "DataError",
+    "Decision",
+    "DeviceError",
+    "Target",
+    "Trial",
+    "TrialSpec",
+    "main",
+]

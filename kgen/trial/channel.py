@@ -1,0 +1,190 @@
+"""The socket between a local worker and the process that feeds it: JSON lines, a few closed message types."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import queue
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from kgen.errors import TrialExit
+from kgen.results.rows import State
+from kgen.spec import TrialSpec
+
+if TYPE_CHECKING:
+    from kgen.trial.attempt import Attempt, Ending
+
+REPORT_INTERVAL: Final = 0.25
+"""Seconds between two reports of one worker."""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """To the worker: run this trial."""
+
+    trial: TrialSpec
+    attempt: str
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupt:
+    """To the worker: end the running trial as interrupted, take no other."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """From the worker: the trial has begun."""
+
+    trial: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """From the worker: the latest metrics."""
+
+    trial: str
+    step: int
+    metrics: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """From the worker: the trial's row is written."""
+
+    trial: str
+    state: str
+    outcome: str | None
+    reason: str
+    exit_code: int
+    steps: int
+    steps_to_target: int | None
+    seconds_to_target: float | None
+    seconds: float
+    total_seconds: float
+    metrics: dict[str, tuple[float, float, float]]
+    """Per metric: final, lowest, highest."""
+    log: str
+    resident_bytes: int
+    """Memory of the worker now; one that grows is replaced."""
+
+    @property
+    def ends_worker(self) -> bool:
+        """Whether the worker ends with this trial: whatever crashed may have broken the process for the next one."""
+        return self.state == State.FAILED and self.exit_code == TrialExit.CRASH
+
+    @classmethod
+    def of(cls, attempt: Attempt, ending: Ending) -> Ended:
+        """From the row that the attempt has just written."""
+        row = attempt.row
+        assert row is not None, "an attempt has written its row when it ends"
+        return cls(
+            trial=row.trial,
+            state=str(ending.state),
+            outcome=None if ending.outcome is None else str(ending.outcome),
+            reason=ending.reason,
+            exit_code=int(ending.exit_code),
+            steps=row.steps,
+            steps_to_target=row.steps_to_target,
+            seconds_to_target=row.seconds_to_target,
+            seconds=row.seconds,
+            total_seconds=row.total_seconds,
+            metrics={m.metric: (m.final, m.min, m.max) for m in row.metrics},
+            log=row.log,
+            resident_bytes=resident_bytes(),
+        )
+
+
+Message = Start | Interrupt | Started | Report | Ended
+_KINDS: Final = {kind.__name__: kind for kind in (Start, Interrupt, Started, Report, Ended)}
+
+
+def encode(message: Message) -> bytes:
+    """One line of JSON. NaN and infinity pass, as Python's own reader takes them."""
+    body: dict[str, Any]
+    if isinstance(message, Start):
+        body = {"trial": message.trial.to_json(), "attempt": message.attempt}
+    else:
+        body = asdict(message)
+    return json.dumps({"kind": type(message).__name__, **body}).encode() + b"\n"
+
+
+def decode(line: bytes) -> Message:
+    """Inverse of :func:`encode`."""
+    body = json.loads(line)
+    kind = _KINDS[body.pop("kind")]
+    if kind is Start:
+        return Start(TrialSpec.from_json(body["trial"]), body["attempt"])
+    return kind(**body)  # type: ignore[no-any-return]
+
+
+class Channel:
+    """One end of the socket."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._lock = threading.Lock()
+        self._starts: queue.SimpleQueue[Start | None] = queue.SimpleQueue()
+        self._next_report = 0.0
+
+    def fileno(self) -> int:
+        """For ``select``."""
+        return self._connection.fileno()
+
+    def send(self, message: Message) -> bool:
+        """Send one message; False when the other side is gone (its end of file tells the reader)."""
+        with self._lock, contextlib.suppress(OSError):
+            self._connection.sendall(encode(message))
+            return True
+        return False
+
+    def send_limited(self, message: Report) -> None:
+        """Send a report unless one was sent a moment ago."""
+        now = time.monotonic()
+        if now >= self._next_report:
+            self._next_report = now + REPORT_INTERVAL
+            self.send(message)
+
+    def messages(self) -> Iterator[Message]:
+        """Messages as they come, until the other side is gone."""
+        buffer = b""
+        while True:
+            try:
+                data = self._connection.recv(65536)
+            except OSError:
+                return
+            if not data:
+                return
+            *lines, buffer = (buffer + data).split(b"\n")
+            for line in lines:
+                yield decode(line)
+
+    def queue(self, start: Start | None) -> None:
+        """Hand a start (or None: no more) from the listening thread to the one that trains."""
+        self._starts.put(start)
+
+    def next_start(self) -> Start | None:
+        """The next trial to run, waiting for it; None when there will be no more."""
+        return self._starts.get()
+
+    def close(self) -> None:
+        """Close this end; the other side's reader ends."""
+        with contextlib.suppress(OSError):
+            self._connection.shutdown(socket.SHUT_RDWR)
+        self._connection.close()
+
+
+def resident_bytes() -> int:
+    """Resident memory of this process in bytes; 0 where the system does not tell."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    except (OSError, ValueError, IndexError):
+        return 0
+    return pages * 4096

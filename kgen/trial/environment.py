@@ -1,0 +1,81 @@
+"""What a row says of where and with what it ran; the environment variables of a trial are read here only."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import kgen
+from kgen import names
+from kgen.errors import DataError
+from kgen.results.rows import Environment
+from kgen.spec import Timing
+
+_ATTEMPT = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,62}")
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the back end told this process."""
+
+    results: Path
+    attempt: str
+    """Unique per start of the process."""
+    timing: Timing
+    mates: int
+    node: str
+    image: str
+    revision: str
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str] = os.environ) -> Surroundings:
+        """Raises DataError when the result store is not named or a value can't be what it should be.
+
+        Timing that nobody vouches for is ``shared``.
+        """
+        results = environ.get(names.ENV_RESULTS)
+        if not results:
+            raise DataError(f"{names.ENV_RESULTS} is not set: no place for the result row")
+        attempt = environ.get(names.ENV_ATTEMPT) or uuid.uuid4().hex[:12]
+        if not _ATTEMPT.fullmatch(attempt):
+            raise DataError(f"{names.ENV_ATTEMPT} is {attempt!r}: not letters, digits and '-'")
+        return cls(
+            results=Path(results),
+            attempt=attempt,
+            timing=Timing(environ.get(names.ENV_TIMING, Timing.SHARED)),
+            mates=int(environ.get(names.ENV_MATES, "0")),
+            node=environ.get(names.ENV_NODE) or platform.node(),
+            image=environ.get(names.ENV_IMAGE, ""),
+            revision=environ.get(names.ENV_REVISION, ""),
+        )
+
+    def describe(self, trainer: Mapping[str, str]) -> Environment:
+        """The row's environment; ``trainer`` is what the trainer knows of itself (framework, device …)."""
+        return Environment(
+            node=self.node,
+            device=trainer.get("device") or processor(),
+            device_uuid=trainer.get("device_uuid", ""),
+            mates=self.mates,
+            image=self.image,
+            revision=self.revision,
+            kgen=kgen.__version__,
+            trainer=trainer.get("trainer", ""),
+            framework=trainer.get("framework", ""),
+            framework_version=trainer.get("framework_version", ""),
+            python=platform.python_version(),
+        )
+
+
+def processor() -> str:
+    """Name of this machine's processor, as the kernel calls it."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        text = ""
+    found = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
+    return found[1].strip() if found else platform.processor() or platform.machine()

@@ -1,0 +1,279 @@
+"""The handle that a trainer holds: parameters in, reports out, and the one decision when to stop."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kgen.errors import BadParametersError
+from kgen.results.rows import CurvePoint, MetricSummary, Outcome
+from kgen.spec import Budget, TrialSpec, Value, text_of
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The answer to a report."""
+
+    stop: bool
+    """Whether the trainer must return now."""
+    reason: str = ""
+    """Why, in one line; empty while training goes on."""
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What a trial came to, as its row will say it; ``outcome`` None means interrupted."""
+
+    outcome: Outcome | None
+    reason: str
+
+
+@dataclass(slots=True)
+class _Series:
+    """Running summary of one metric."""
+
+    final: float = math.nan
+    low: float = math.inf
+    high: float = -math.inf
+
+    def add(self, value: float) -> None:
+        self.final = value
+        if not math.isnan(value):
+            self.low = min(self.low, value)
+            self.high = max(self.high, value)
+
+
+@dataclass(slots=True)
+class Curve:
+    """Everything reported so far."""
+
+    points: list[CurvePoint] = field(default_factory=list)
+    series: dict[str, _Series] = field(default_factory=dict)
+
+    def add(self, step: int, seconds: float, metrics: Mapping[str, float]) -> None:
+        for name, value in metrics.items():
+            self.points.append(CurvePoint(step, seconds, name, value))
+            self.series.setdefault(name, _Series()).add(value)
+
+    def summaries(self) -> tuple[MetricSummary, ...]:
+        """One line per metric, by name; a metric that was never a number has NaN throughout."""
+        return tuple(
+            MetricSummary(name, s.final, *((s.low, s.high) if s.low <= s.high else (math.nan, math.nan)))
+            for name, s in sorted(self.series.items())
+        )
+
+
+class Trial:
+    """One running trial.
+
+    Attributes:
+        id, sweep, stage: as in the sweep file.
+        parameters: this trial's point, a read-only mapping; floats are the very bits of the file.
+        config: ``trainer.config`` of the file, a read-only mapping.
+        seed: the seed for everything random.
+        budget: target, caps and how often to check.
+    """
+
+    def __init__(
+        self,
+        spec: TrialSpec,
+        *,
+        checkpoints: Path,
+        on_report: Callable[[int, Mapping[str, float]], None] = lambda step, metrics: None,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._spec = spec
+        self._checkpoints = checkpoints
+        self._on_report = on_report
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._counted = 0.0
+        self._started_at: float | None = None
+        self._interrupted: str | None = None
+        self._curve = Curve()
+        self.verdict: Verdict | None = None
+        """Set once, by the report (or the error) that ended the trial."""
+        self.steps = 0
+        """Last step reported."""
+        self.steps_to_target: int | None = None
+        self.seconds_to_target: float | None = None
+        self.resumed_from_step: int | None = None
+
+    @property
+    def id(self) -> str:
+        """Ten characters that name what is trained; the same on every machine."""
+        return self._spec.id
+
+    @property
+    def spec(self) -> TrialSpec:
+        """The whole description that this trial was started with."""
+        return self._spec
+
+    @property
+    def sweep(self) -> str:
+        """Name of the sweep."""
+        return self._spec.sweep
+
+    @property
+    def stage(self) -> str:
+        """Name of the stage."""
+        return self._spec.stage
+
+    @property
+    def parameters(self) -> Mapping[str, Value]:
+        """This trial's point."""
+        return self._spec.parameters
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """``trainer.config`` of the sweep file."""
+        return self._spec.config
+
+    @property
+    def seed(self) -> int:
+        """Seed for weights, shuffling, dropout and whatever else is random."""
+        return self._spec.seed
+
+    @property
+    def budget(self) -> Budget:
+        """Target, caps, and how often to check."""
+        return self._spec.budget
+
+    @property
+    def checkpoint_dir(self) -> Path:
+        """A folder of this trial's own, the same for each of its attempts; made on first use."""
+        self._checkpoints.mkdir(parents=True, exist_ok=True)
+        return self._checkpoints
+
+    @property
+    def seconds(self) -> float:
+        """Counted seconds so far."""
+        with self._lock:
+            running = 0.0 if self._started_at is None else self._clock() - self._started_at
+            return self._counted + running
+
+    def parameter(self, name: str, kind: type[Any] | tuple[type[Any], ...] = object) -> Any:
+        """A parameter that must be there and be of that type; raises BadParametersError (exit 64) otherwise.
+
+        An int is accepted where a float is asked for.
+        """
+        if name not in self.parameters:
+            raise BadParametersError(f"parameter {name!r} is missing; there are {', '.join(self.parameters) or 'none'}")
+        value = self.parameters[name]
+        kinds = kind if isinstance(kind, tuple) else (kind,)
+        if float in kinds and isinstance(value, int) and not isinstance(value, bool):
+            return float(value)
+        if not isinstance(value, kinds):
+            wanted = " or ".join(k.__name__ for k in kinds)
+            raise BadParametersError(f"parameter {name!r} is {text_of(value)!r}, not a {wanted}")
+        return value
+
+    @contextlib.contextmanager
+    def training(self) -> Iterator[None]:
+        """Count the time spent inside. Leave evaluation, loading and compiling outside; may be entered many times."""
+        self._start_clock()
+        try:
+            yield
+        finally:
+            self._stop_clock()
+
+    def _start_clock(self) -> None:
+        with self._lock:
+            if self._started_at is not None:
+                raise RuntimeError("trial.training() is entered twice at the same time")
+            self._started_at = self._clock()
+
+    def _stop_clock(self) -> None:
+        with self._lock:
+            if self._started_at is not None:
+                self._counted += self._clock() - self._started_at
+                self._started_at = None
+
+    def report(self, *, step: int, seconds: float | None = None, **metrics: float) -> Decision:
+        """Record metrics after ``step`` training steps and hear whether to stop.
+
+        The order of the checks: stopped from outside; not a number or infinite (diverged); target reached; budget
+        of steps or of counted seconds spent. The first that holds ends the trial for good. The clock stands while
+        this runs, also inside ``with trial.training()``. ``seconds`` replaces the clock for a trainer that counts
+        its own training time: seconds since the start of this attempt.
+        """
+        was_counting = self._started_at is not None
+        self._stop_clock()
+        try:
+            values = {name: float(value) for name, value in metrics.items()}
+            with self._lock:
+                if self.verdict is None:
+                    self._counted = self._counted if seconds is None else seconds
+                    self.steps = step
+                    self._curve.add(step, self._counted, values)
+                    self.verdict = self._judge(step, values)
+                decision = Decision(self.verdict is not None, self.verdict.reason if self.verdict else "")
+            self._on_report(step, values)
+            return decision
+        finally:
+            if was_counting:
+                self._start_clock()
+
+    def _judge(self, step: int, values: Mapping[str, float]) -> Verdict | None:
+        budget = self.budget
+        for name, value in values.items():
+            if not math.isfinite(value):
+                what = "nan" if math.isnan(value) else "infinite"
+                return Verdict(Outcome.DIVERGED, f"{what}: {name} at step {step}")
+        target = budget.target
+        if target is not None and target.metric in values and target.reached_by(values[target.metric]):
+            self.steps_to_target, self.seconds_to_target = step, self._counted
+            return Verdict(Outcome.REACHED, f"{target}: {values[target.metric]:.6g} at step {step}")
+        if self._interrupted is not None:
+            return Verdict(None, self._interrupted)
+        ended = Outcome.FINISHED if target is None else Outcome.CAPPED
+        if budget.steps is not None and step >= budget.steps:
+            return Verdict(ended, f"budget of {budget.steps} steps spent")
+        if budget.seconds is not None and self._counted >= budget.seconds:
+            return Verdict(ended, f"budget of {text_of(budget.seconds)} seconds spent")
+        return None
+
+    def diverged(self, reason: str) -> Decision:
+        """End the trial as diverged for a reason that the metrics do not show, such as a provably dead network."""
+        with self._lock:
+            if self.verdict is None:
+                self.verdict = Verdict(Outcome.DIVERGED, reason)
+            return Decision(True, self.verdict.reason)
+
+    def resume_from(self, step: int) -> None:
+        """Say that this attempt continues from a checkpoint at ``step``.
+
+        Its counted seconds then lack the earlier part, so its row is never taken for a timing.
+        """
+        self.resumed_from_step = step
+
+    def interrupt(self, reason: str) -> None:
+        """Ask for a stop at the next report; for :mod:`kgen.trial`, not for trainers."""
+        self._interrupted = reason
+
+    @property
+    def stopping(self) -> bool:
+        """Whether a stop from outside was asked for; a trainer with long steps may look at it."""
+        return self._interrupted is not None
+
+    def ended(self) -> Verdict:
+        """The verdict after the trainer returned; one that returned by itself has spent its own budget."""
+        with self._lock:
+            if self.verdict is None:
+                if self._interrupted is not None:
+                    self.verdict = Verdict(None, self._interrupted)
+                else:
+                    outcome = Outcome.FINISHED if self.budget.target is None else Outcome.CAPPED
+                    self.verdict = Verdict(outcome, "the trainer returned")
+            return self.verdict
+
+    def snapshot(self) -> tuple[tuple[MetricSummary, ...], tuple[CurvePoint, ...]]:
+        """Summaries and curve so far; safe to call from another thread."""
+        with self._lock:
+            return self._curve.summaries(), tuple(self._curve.points)

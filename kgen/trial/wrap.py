@@ -1,0 +1,202 @@
+"""``kgen-trial -- PROGRAM …``: a program in any language as a trial.
+
+The program gets its trial through the environment and its command line, prints or appends JSON lines such as
+``{"step": 50, "loss": 0.3}``, and its exit code is the trial's. Special keys: ``step`` (else the lines are counted)
+and ``seconds`` (its own counted training time; else the whole run of the program counts).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import IO, Final
+
+from kgen import names
+from kgen.errors import BadParametersError, DataError, DeviceError, TrialError, TrialExit
+from kgen.spec import dump_json
+from kgen.trial.handle import Trial
+from kgen.trial.process import main as trial_main
+
+POLL_SECONDS: Final = 0.1
+STOP_SECONDS: Final = 2.0
+"""How long a program may take to end after SIGTERM before it is killed."""
+_ERRORS: Final[Mapping[int, type[TrialError]]] = {
+    TrialExit.BAD_PARAMETERS: BadParametersError,
+    TrialExit.NO_DEVICE: DeviceError,
+    TrialExit.NO_DATA: DataError,
+}
+_USAGE: Final = """\
+usage: kgen-trial [--metrics stdout|file] -- PROGRAM [ARGUMENT ...]
+
+Run PROGRAM as one trial of a sweep and write its result row. The program finds its trial in
+KGEN_PARAMETERS, KGEN_CONFIG, KGEN_BUDGET (JSON objects), KGEN_SEED and KGEN_CHECKPOINT_DIR.
+
+  --metrics stdout   read its JSON lines from standard output (the default)
+  --metrics file     read them from the file that KGEN_METRICS_FILE names
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point of ``kgen-trial``; exits with a code of :class:`TrialExit`, or 2 for a wrong call."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if "--help" in words[: words.index("--") if "--" in words else None]:
+        print(_USAGE, end="")
+        return
+    metrics = "stdout"
+    if words[:1] == ["--metrics"] and len(words) > 1:
+        metrics = words[1]
+        words = words[2:]
+    if words[:1] != ["--"] or len(words) < 2 or metrics not in ("stdout", "file"):
+        print(_USAGE, end="", file=sys.stderr)
+        raise SystemExit(2)
+    program = words[1:]
+    trial_main(lambda trial: run_program(trial, program, metrics))
+
+
+def run_program(trial: Trial, program: Sequence[str], metrics: str) -> None:
+    """Run the program to its end or to the trial's, whichever comes first.
+
+    Raises the TrialError of its exit code, also when it ends well but said nothing.
+    """
+    with TemporaryDirectory(prefix="kgen-trial-") as folder:
+        file = Path(folder, "metrics.jsonl")
+        file.touch()
+        with trial.training(), _started(program, _environment(trial, file)) as process:
+            reports = 0
+            for line in _lines(process, trial, file if metrics == "file" else None):
+                values = parse_line(line)
+                if values is None:
+                    continue
+                reports += 1
+                step = int(values.pop("step", reports))
+                if trial.report(step=step, seconds=values.pop("seconds", None), **values).stop:
+                    break
+            if trial.verdict is not None or trial.stopping:
+                return
+    code = process.returncode
+    if code != 0:
+        what = f"signal {-code}" if code < 0 else f"code {code}"
+        raise _ERRORS.get(code, TrialError)(f"{program[0]} ended with {what}")
+    if reports == 0:
+        where = "standard output" if metrics == "stdout" else "the file named by KGEN_METRICS_FILE"
+        raise TrialError(f"{program[0]} ended without one metric: expected JSON lines like {{\"step\": 50, \"loss\": 0.3}} on {where}")
+
+
+def parse_line(line: str) -> dict[str, float] | None:
+    """The numbers of one JSON line, or None if it is not a JSON object with a number in it."""
+    line = line.strip()
+    if not line.startswith("{"):
+        return None
+    try:
+        data = json.loads(line)
+    except ValueError:
+        return None
+    values = {k: float(v) for k, v in data.items() if isinstance(v, int | float) and not isinstance(v, bool)}
+    return values if values.keys() - {"step", "seconds"} else None
+
+
+def _environment(trial: Trial, file: Path) -> dict[str, str]:
+    return {
+        **os.environ,
+        names.ENV_PARAMETERS: dump_json(dict(trial.parameters), written=True),
+        names.ENV_CONFIG: dump_json(dict(trial.config), written=True),
+        names.ENV_SEED: str(trial.seed),
+        names.ENV_BUDGET: dump_json(trial.budget.to_json(), written=True),
+        names.ENV_CHECKPOINT_DIR: str(trial.checkpoint_dir),
+        names.ENV_METRICS_FILE: str(file),
+    }
+
+
+@contextlib.contextmanager
+def _started(program: Sequence[str], environment: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
+    """The program, running in a process group of its own; ended for certain, with its children, on the way out."""
+    try:
+        process = subprocess.Popen(
+            program,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            process_group=0,
+        )
+    except OSError as error:
+        raise BadParametersError(f"{program[0]} can't be started: {error.strerror}") from error
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            _signal_group(process, signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(STOP_SECONDS)
+            _signal_group(process, signal.SIGKILL)
+            process.wait()
+
+
+def _signal_group(process: subprocess.Popen[str], number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, number)
+
+
+def _lines(process: subprocess.Popen[str], trial: Trial, file: Path | None) -> Iterator[str]:
+    """Lines that may hold metrics, as they come; everything printed is passed on and so kept for the row."""
+    assert process.stdout is not None
+    assert process.stderr is not None
+    printed: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+    readers = [
+        threading.Thread(target=_pump, args=(process.stdout, sys.stdout, printed), daemon=True),
+        threading.Thread(target=_pump, args=(process.stderr, sys.stderr, None), daemon=True),
+    ]
+    for reader in readers:
+        reader.start()
+    follow = _Follower(file) if file is not None else None
+    while not trial.stopping:
+        try:
+            line = printed.get(timeout=POLL_SECONDS)
+        except queue.Empty:
+            line = ""
+        ended = line is None
+        if ended:
+            process.wait()
+        if follow is not None:
+            yield from follow.lines()
+        elif line:
+            yield line
+        if ended:
+            readers[1].join(STOP_SECONDS)
+            return
+
+
+def _pump(source: IO[str], target: IO[str], lines: queue.SimpleQueue[str | None] | None) -> None:
+    for line in source:
+        target.write(line)
+        target.flush()
+        if lines is not None:
+            lines.put(line)
+    if lines is not None:
+        lines.put(None)
+
+
+class _Follower:
+    """Whole lines appended to a file since the last look."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file.open(encoding="utf-8", errors="replace")
+        self._rest = ""
+
+    def lines(self) -> Iterator[str]:
+        *whole, self._rest = (self._rest + self._file.read()).split("\n")
+        yield from whole
+
+
+if __name__ == "__main__":
+    main()
