@@ -50,14 +50,13 @@ class Pool:
         *,
         slots: Sequence[Slot],
         store: Store,
-        on_event: OnEvent = lambda message: None,
         environ: Mapping[str, str] = os.environ,
     ) -> None:
         self._spec = spec
         self._pending = collections.deque(trials)
         self._slots = slots[: max(1, len(trials))]
         self._store = store
-        self._on_event = on_event
+        self._on_event: OnEvent = lambda message: None
         self._environ = environ
         self._workers: set[Worker] = set()
         self._selector = selectors.DefaultSelector()
@@ -70,12 +69,13 @@ class Pool:
         """Start no more trials and end the running ones as interrupted; may be called from ``on_event``."""
         self._stopped = self._stopped or reason
 
-    def run(self) -> None:
-        """Run everything. Raises StoreError when rows can't be written and InputError when the program can't start.
+    def run(self, on_event: OnEvent = lambda message: None) -> None:
+        """Run everything; ``on_event`` hears of each start, report and end. Raises StoreError when rows can't be written and InputError when the program can't start.
 
         Whatever happens, also KeyboardInterrupt, no process is left behind, and every trial that had begun has a row
         if one can be written at all.
         """
+        self._on_event = on_event
         try:
             self._serve()
         except BaseException:

@@ -1,0 +1,113 @@
+"""``kgen plan``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from kgen.cli.arguments import Output, SweepFile
+
+if TYPE_CHECKING:
+    from kgen.plan import Plan, PlannedTrial
+
+_SHOWN = 3
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(help="Show what a run would do, and what is done already")(plan)
+
+
+def plan(
+    file: SweepFile = Path("sweep.yaml"),
+    output: Annotated[Output | None, typer.Option("--output", "-o", help="Print everything in this format")] = None,
+) -> None:
+    """Print the plan. Changes nothing."""
+    from kgen.sweep import load
+    from kgen.workflow.plan import make_plan
+
+    made = make_plan(load(file))
+    if output is Output.NAME:
+        print("\n".join(f"trial/{item.trial.id}" for item in made.planned))
+    elif output is not None:
+        print(_dump(made, output))
+    else:
+        print("\n".join(_lines(made, str(file))))
+
+
+def _dump(made: Plan, output: Output) -> str:
+    # JSON is YAML, and a YAML 1.1 reader takes its quoted text and numbers as they are meant.
+    return json.dumps(to_json(made), ensure_ascii=False, indent=2 if output is Output.JSON else None)
+
+
+def to_json(made: Plan) -> dict[str, Any]:
+    """The plan as plain values."""
+    from kgen.plan import ranges
+
+    return {
+        "sweep": made.name,
+        "trials": len(made.planned),
+        "counts": {str(action): count for action, count in made.counts.items()},
+        "parameters": ranges([item.trial for item in made.planned]),
+        "workers": made.workers,
+        "worst_case": {"steps": made.worst_steps, "seconds": made.worst_seconds},
+        "expected_seconds": made.expected_seconds,
+        "plan": [
+            {
+                "trial": item.trial.id,
+                "action": str(item.action),
+                "reason": item.reason,
+                "seed": item.trial.seed,
+                "parameters": dict(item.trial.parameters),
+            }
+            for item in made.planned
+        ],
+    }
+
+
+def _lines(made: Plan, file: str) -> list[str]:
+    from kgen.cli.text import duration
+    from kgen.plan import Action, ranges
+
+    counts = made.counts
+    lines = [f"sweep {made.name}: {len(made.planned):,} trials, {made.workers} at a time", ""]
+    known = ranges([item.trial for item in made.planned])
+    width = max(len(name) for name in known)
+    lines += [f"  {name:<{width}}  {text}" for name, text in known.items()]
+    lines += ["", *_sample(made.planned), ""]
+    waiting = counts[Action.CREATE] + counts[Action.RETRY]
+    again = f" ({counts[Action.RETRY]:,} of them failed or were interrupted)" if counts[Action.RETRY] else ""
+    lines.append(f"{counts[Action.DONE]:,} done, {waiting:,} to run{again}")
+    if waiting:
+        lines.append(f"at most {_worst(made)}")
+        if made.expected_seconds is not None:
+            lines.append(f"about {duration(made.expected_seconds)}, as fast as those that are done")
+        lines.append(f"next: kgen run {file}")
+    else:
+        lines.append(f"next: kgen report {file}")
+    return lines
+
+
+def _worst(made: Plan) -> str:
+    from kgen.cli.text import duration
+
+    parts = []
+    if made.worst_steps is not None:
+        parts.append(f"{made.worst_steps:,} training steps")
+    if made.worst_seconds is not None:
+        parts.append(f"{duration(made.worst_seconds)} of training")
+    return ", ".join(parts) or "as long as the trainer takes: the budget names neither steps nor seconds"
+
+
+def _sample(planned: tuple[PlannedTrial, ...]) -> list[str]:
+    shown = [*planned[:_SHOWN], None, *planned[-_SHOWN:]] if len(planned) > 2 * _SHOWN else list(planned)
+    return ["  …" if item is None else f"  {_line(item)}" for item in shown]
+
+
+def _line(item: PlannedTrial) -> str:
+    from kgen.cli.text import parameters
+
+    return f"{item.trial.id}  {item.action:<6}  {parameters(item.trial)}" + (f"  ({item.reason})" if item.reason else "")

@@ -1,0 +1,49 @@
+"""Small texts that several commands print."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kgen.spec import TrialSpec, text_of
+
+if TYPE_CHECKING:
+    from kgen.analysis import Analysis
+
+
+def duration(seconds: float) -> str:
+    """``45 s``, ``3 min``, ``2 h 5 min``.
+
+    >>> duration(4.2), duration(200), duration(7500)
+    ('4 s', '3 min 20 s', '2 h 5 min')
+    """
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s" if whole % 60 and whole < 600 else f"{whole // 60} min"
+    minutes = whole % 3600 // 60
+    return f"{whole // 3600:,} h {minutes} min" if minutes else f"{whole // 3600:,} h"
+
+
+def parameters(trial: TrialSpec) -> str:
+    """``optimizer=adam learning_rate=0.001``, with floats as written or in six digits."""
+    return " ".join(f"{name}={short(value)}" for name, value in trial.parameters.items())
+
+
+def short(value: bool | int | float | str) -> str:
+    """A value in a table cell."""
+    text = text_of(value)
+    return f"{value:.6g}" if isinstance(value, float) and len(text) > 8 else text
+
+
+def answer_table(analysis: Analysis) -> str:
+    """The answer of a sweep, as a small table under its headline."""
+    answer = analysis.answer
+    header = [answer.group or "", f"best {answer.x}" if answer.x else "best", answer.measure, answer.band]
+    rows = [
+        [row.group, row.best, "–" if row.value is None else f"{row.value:,.4g}", row.band] for row in answer.rows
+    ]
+    columns = [i for i, name in enumerate(header) if name or any(row[i] for row in rows)]
+    widths = [max(len(line[i]) for line in [header, *rows]) for i in range(len(header))]
+    lines = ["  ".join(line[i].ljust(widths[i]) for i in columns).rstrip() for line in [header, *rows]]
+    return "\n".join([answer.headline, "", *lines])

@@ -1,0 +1,46 @@
+"""When to stop a sweep early because its trials fail."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import Final
+
+from kgen.results.rows import State
+from kgen.trial.channel import Ended
+
+FIRST_FAILURES: Final = 5
+"""Failures of one cause, with no result at all, that stop a sweep unless the user says otherwise: a bug that all
+trials share shows at once, while single bad points of a grid do not hinder the rest."""
+
+
+class Fuse:
+    """Counts failures; ``limit`` None means :data:`FIRST_FAILURES` before any result, 0 means never stop."""
+
+    def __init__(self, limit: int | None = None) -> None:
+        self._limit = limit
+        self._results = 0
+        self._causes: Counter[str] = Counter()
+        self._shown: dict[str, str] = {}
+
+    def blow(self, ended: Ended) -> str | None:
+        """The reason to stop after this trial, or None."""
+        if ended.state == State.COMPLETE:
+            self._results += 1
+        if ended.state != State.FAILED:
+            return None
+        cause = fingerprint(ended.reason)
+        self._causes[cause] += 1
+        self._shown.setdefault(cause, ended.reason)
+        if self._limit is None:
+            if self._results == 0 and self._causes[cause] >= FIRST_FAILURES:
+                return f"the first {FIRST_FAILURES} trials failed for one cause: {self._shown[cause]}"
+        elif self._limit and self._causes.total() >= self._limit:
+            common, count = self._causes.most_common(1)[0]
+            return f"{self._causes.total()} trials failed, {count} of them with: {self._shown[common]}"
+        return None
+
+
+def fingerprint(reason: str) -> str:
+    """The reason without what differs from trial to trial: numbers, addresses, quoted values."""
+    return re.sub(r"0x[0-9a-f]+|[-+]?\d+(\.\d+)?(e[-+]?\d+)?|'[^']*'|\"[^\"]*\"", "#", reason)

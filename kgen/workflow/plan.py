@@ -1,0 +1,49 @@
+"""What a run would do: the sweep file against the rows that are there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+from typing import TYPE_CHECKING
+
+from kgen import names
+from kgen.backends.local.devices import Slot, slots
+from kgen.plan import Plan, Seen, plan
+from kgen.spec import TrialSpec
+from kgen.sweep import SweepSpec, expand
+
+if TYPE_CHECKING:
+    from kgen.results.collect import Observed
+
+
+def make_plan(spec: SweepSpec) -> Plan:
+    """One action per trial of the sweep. Raises InputError for a trial that stands in it twice, StoreError for
+    results that can't be read. Changes nothing."""
+    return plan_on(spec, slots(spec.local.processes, spec.local.gpus))
+
+
+def plan_on(spec: SweepSpec, places: Sequence[Slot]) -> Plan:
+    """The same for given slots, so that a run works off the plan that was printed."""
+    trials = expand(spec)
+    observed = _observe(spec, trials)
+    done = [row.total_seconds for row in observed.values() if row.state == "complete"]
+    return plan(
+        spec.name,
+        trials,
+        {
+            trial: (Seen.DONE if row.state == "complete" else Seen(row.state), row.reason)
+            for trial, row in observed.items()
+        },
+        budget=spec.budget,
+        workers=max(1, min(len(places), len(trials))),
+        seconds_per_trial=fmean(done) if done else None,
+    )
+
+
+def _observe(spec: SweepSpec, trials: Sequence[TrialSpec]) -> Mapping[str, Observed]:
+    if not (spec.results / names.ROWS_DIR).is_dir():
+        return {}  # and pyarrow and pandas, half of a plan's time, need not be imported
+    from kgen.results.collect import observe
+    from kgen.results.store import Store
+
+    return observe(Store(spec.results), trials, spec.objective)

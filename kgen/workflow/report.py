@@ -1,0 +1,28 @@
+"""Tables → figures and the page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from kgen.names import PAGE_FILE, REPORT_DIR
+from kgen.report import write_report
+from kgen.results.store import Store
+from kgen.sweep import SweepSpec
+from kgen.workflow.collect import Collected, collect_sweep
+
+
+def report_sweep(spec: SweepSpec, collected: Collected | None = None) -> tuple[Path, Collected]:
+    """Write figures and page from the rows that are there; returns the page's path.
+
+    Raises MissingExtraError without matplotlib, StoreError when the store can't be read or written.
+    """
+    collected = collect_sweep(spec) if collected is None else collected
+    write_report(
+        collected.analysis,
+        collected.results.trials,
+        collected.results.certificate.to_json(),
+        reproduce=f"kgen run {spec.file.name}",
+        sweep_text=spec.text,
+        write=Store(spec.results).write,
+    )
+    return spec.results / REPORT_DIR / PAGE_FILE, collected

@@ -1,0 +1,127 @@
+"""The whole sweep on this machine, to the finished report."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import importlib.util
+import os
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Final, Protocol
+
+from kgen.backends.local import Pool, slots
+from kgen.errors import InterruptedRunError, MissingExtraError, StoreError
+from kgen.names import SWEEP_FILE
+from kgen.plan import Plan
+from kgen.results.store import Store
+from kgen.sweep import SweepSpec
+from kgen.trial.channel import Ended, Message
+from kgen.workflow.collect import Collected
+from kgen.workflow.fuse import Fuse
+from kgen.workflow.plan import plan_on
+from kgen.workflow.report import report_sweep
+
+LOCK_FILE: Final = ".lock"
+
+
+class Display(Protocol):
+    """Shows a run as it goes."""
+
+    def begin(self, plan: Plan) -> None:
+        """The plan is made; trials are about to start."""
+
+    def event(self, message: Message) -> None:
+        """A trial started, reported or ended."""
+
+    def end(self) -> None:
+        """No trial runs any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a run came to."""
+
+    plan: Plan
+    page: Path
+    collected: Collected
+    stopped: str | None
+    """Why it was stopped before its end; None if it was not."""
+
+
+def run_sweep(spec: SweepSpec, display: Display, *, max_failures: int | None = None) -> Run:
+    """Run what has no result yet, then collect and report everything.
+
+    Can be stopped and run again at any time: it goes on with what is missing. Raises InputError for a program that
+    can't start, StoreError when results can't be written or another run works on them, MissingExtraError before the
+    first trial when the report could not be made, InterruptedRunError after Ctrl-C or SIGTERM.
+    """
+    if importlib.util.find_spec("matplotlib") is None:  # said now, not after an hour of training
+        raise MissingExtraError("the report at the end of a run", "report")
+    store = Store(spec.results)
+    places = slots(spec.local.processes, spec.local.gpus)
+    fuse = Fuse(max_failures)
+    with _only_run(store):
+        plan = plan_on(spec, places)
+        store.write(SWEEP_FILE, spec.text.encode())
+        stopped = _work_off(spec, plan, Pool(spec, plan.pending, slots=places, store=store), fuse, display)
+        page, collected = report_sweep(spec)
+    return Run(plan, page, collected, stopped)
+
+
+def _work_off(spec: SweepSpec, plan: Plan, pool: Pool, fuse: Fuse, display: Display) -> str | None:
+    stopped: list[str] = []
+
+    def on_event(message: Message) -> None:
+        display.event(message)
+        if isinstance(message, Ended) and not stopped and (reason := fuse.blow(message)):
+            stopped.append(reason)
+            pool.stop(reason)
+
+    display.begin(plan)
+    try:
+        with _sigterm_as_interrupt():
+            pool.run(on_event)
+    except KeyboardInterrupt:
+        display.end()
+        raise InterruptedRunError(
+            f"stopped; results so far are in {spec.results}, 'kgen run {spec.file}' goes on with the rest"
+        ) from None
+    finally:
+        display.end()
+    return stopped[0] if stopped else None
+
+
+@contextlib.contextmanager
+def _only_run(store: Store) -> Iterator[None]:
+    """Refuse a second run on the same results; the kernel drops the lock however this process ends."""
+    try:
+        store.root.mkdir(parents=True, exist_ok=True)
+        lock = (store.root / LOCK_FILE).open("a+")
+    except OSError as error:
+        raise StoreError(f"{store.root}: can't be written: {error.strerror}") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            raise StoreError(f"{store.root}: another kgen run (process {lock.read().strip()}) is at work there") from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
+
+
+@contextlib.contextmanager
+def _sigterm_as_interrupt() -> Iterator[None]:
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before: Callable[[int, FrameType | None], object] | int | None = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
