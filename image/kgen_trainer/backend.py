@@ -1,0 +1,111 @@
+"""Keras 3 on TensorFlow, set up once per process: everything here must happen before the first tensor.
+
+The only module that imports ``keras`` and ``tensorflow``; the others take them from here.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import subprocess
+import sys
+from typing import Any, Final
+
+from kgen.errors import BadParametersError, DeviceError, MissingExtraError
+from kgen.names import ENV_GPUS
+from kgen.trial.environment import processor
+
+__all__ = ["Tensor", "announce", "device", "keras", "require_gpus", "tf"]
+
+_ENVIRONMENT: Final = {
+    "TF_CPP_MIN_LOG_LEVEL": "2",  # warnings of every process of a sweep would bury the trials' own lines
+    # oneDNN's kernels are 2.5 to 5 times faster on these networks, and give other bits than TensorFlow's own. A default
+    # that hangs on the processor's features, as TensorFlow's does, would make two machines differ for no reason.
+    "TF_ENABLE_ONEDNN_OPTS": "1",
+}
+
+
+def _import() -> tuple[Any, Any]:
+    chosen = os.environ.get("KERAS_BACKEND", "tensorflow")
+    if chosen != "tensorflow":
+        raise BadParametersError(f"KERAS_BACKEND is {chosen!r}: the built-in trainer runs on 'tensorflow' only")
+    os.environ["KERAS_BACKEND"] = "tensorflow"  # wins over a ~/.keras/keras.json that says otherwise
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    try:
+        import keras
+        import tensorflow
+    except ImportError as error:
+        raise MissingExtraError(f"the built-in trainer ({error})", "tensorflow") from error
+    return keras, tensorflow
+
+
+def _configure() -> None:
+    """Threads as the back end wants them, and the same bits in every run."""
+    threading = tf.config.threading
+    for name, set_threads in (
+        ("TF_NUM_INTRAOP_THREADS", threading.set_intra_op_parallelism_threads),
+        ("TF_NUM_INTEROP_THREADS", threading.set_inter_op_parallelism_threads),
+    ):
+        if os.environ.get(name, "").isdigit():
+            set_threads(int(os.environ[name]))
+    gpus = tf.config.list_physical_devices("GPU")
+    for gpu in gpus:
+        tf.config.experimental.set_memory_growth(gpu, True)  # several workers may share one GPU
+    if gpus:
+        # Without the first, some of cuDNN's kernels add in any order. Without the second, a GPU since Ampere rounds
+        # to 11 bits and its curves could not be compared with those of a CPU or of an older GPU.
+        tf.config.experimental.enable_op_determinism()
+        tf.config.experimental.enable_tensor_float_32_execution(False)
+
+
+keras, tf = _import()
+Tensor = Any
+"""A TensorFlow tensor; TensorFlow comes without types."""
+_configure()
+
+
+def require_gpus() -> None:
+    """Raise DeviceError when the back end asked for more GPUs than TensorFlow sees."""
+    wanted = int(os.environ.get(ENV_GPUS) or 0)
+    seen = len(tf.config.list_physical_devices("GPU"))
+    if seen < wanted:
+        raise DeviceError(
+            f"{ENV_GPUS} asks for {wanted} GPU(s), TensorFlow {tf.__version__} sees {seen}: is this image built with "
+            "CUDA, and does the container get the device?"
+        )
+
+
+def device() -> tuple[str, str]:
+    """Name and UUID of what does the work: the first GPU, or the processor (which has no UUID)."""
+    gpus = tf.config.list_physical_devices("GPU")
+    if not gpus:
+        return processor(), ""
+    return str(tf.config.experimental.get_device_details(gpus[0]).get("device_name", gpus[0].name)), _gpu_uuid()
+
+
+def _gpu_uuid() -> str:
+    """Empty where it can't be known for certain: nvidia-smi lists also GPUs that this process was not given."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")[0]
+    if visible.startswith(("GPU-", "MIG-")):
+        return visible
+    command = ["nvidia-smi", "--query-gpu=uuid", "--format=csv,noheader"]
+    try:
+        listed = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.split()
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    if visible.isdigit() and int(visible) < len(listed):
+        return listed[int(visible)]
+    return listed[0] if len(listed) == 1 else ""
+
+
+@functools.cache
+def announce() -> None:
+    """Print one line of versions and devices, once per process."""
+    threads = tf.config.threading
+    print(
+        f"kgen_trainer: Keras {keras.__version__} on TensorFlow {tf.__version__}, Python {sys.version.split()[0]}, "
+        f"{device()[0]}, threads within an operation {threads.get_intra_op_parallelism_threads() or 'all'}, "
+        f"between operations {threads.get_inter_op_parallelism_threads() or 'all'}",
+        flush=True,
+    )

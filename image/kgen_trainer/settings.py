@@ -1,0 +1,103 @@
+"""``trainer.config`` and the parameters of a trial, read and checked once."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from kgen.errors import BadParametersError
+from kgen.trial import Trial
+from kgen_trainer.optimizers import OPTIMIZERS, Overrides
+from kgen_trainer.values import COUNT, FRACTION, POSITIVE, TEXT, Rule, choose, unknown
+
+DATASETS: Final = ("digits", "mnist", "cifar10", "npz")
+MODELS: Final = ("cnn-small", "cnn-tutorial")
+_CHOICES: Final = {"dataset": DATASETS, "model": MODELS, "optimizer": tuple(OPTIMIZERS)}
+_RULES: Final[Mapping[str, Rule]] = {
+    "data": TEXT,
+    "scale": POSITIVE,
+    "batch_size": COUNT,
+    "dropout": FRACTION,
+    "learning_rate": POSITIVE,
+}
+_PARAMETERS: Final = ("dataset", "data", "model", "scale", "batch_size", "dropout", "optimizer", "learning_rate")
+_CONFIG: Final = (*_PARAMETERS, "optimizers")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What is trained, and how. Each is a key of ``trainer.config`` or a parameter of the sweep, which wins.
+
+    ``optimizers`` in the configuration holds the other settings of the optimizers, for the trials that use them::
+
+        optimizers: {adam: {epsilon: 1e-8}, momentum: {momentum: 0.9, nesterov: true}}
+    """
+
+    dataset: str = "digits"
+    """One of :data:`DATASETS`; see :mod:`kgen_trainer.data`."""
+    data: str | None = None
+    """Path of a Keras-layout ``.npz``; needed for ``npz``, optional for ``mnist`` and ``cifar10``."""
+    model: str = "cnn-small"
+    """One of :data:`MODELS`; see :mod:`kgen_trainer.models`."""
+    scale: float = 1.0
+    """Factor of the number of convolutional filters and of the width of the first dense layer."""
+    batch_size: int = 100
+    """Examples per training step."""
+    dropout: float = 0.4
+    """Share of the first dense layer's units that a training step leaves out."""
+    optimizer: str = "adam"
+    """One of :data:`kgen_trainer.optimizers.OPTIMIZERS`."""
+    learning_rate: float = OPTIMIZERS["adam"].learning_rate
+    """Keras' default of the optimizer where a sweep does not name one."""
+    overrides: Overrides = ()
+    """Other settings of the optimizer."""
+
+    @classmethod
+    def from_trial(cls, trial: Trial) -> Settings:
+        """Raises BadParametersError for an unknown name, a value of the wrong type or out of range, or keys that
+        don't go together."""
+        _check_names("parameter", trial.parameters, _PARAMETERS)
+        _check_names("key in config", trial.config, _CONFIG)
+        given: dict[str, Any] = {}
+        overrides = _read_optimizers(trial.config.get("optimizers", {}))
+        for source, values in (("config", trial.config), ("parameter", trial.parameters)):
+            for name, value in values.items():
+                if name in _CHOICES:
+                    given[name] = choose(name, value, _CHOICES[name])
+                elif name in _RULES:
+                    given[name] = _RULES[name].read(f"{source} {name}", value)
+        optimizer = given.get("optimizer", cls().optimizer)
+        given.setdefault("learning_rate", OPTIMIZERS[optimizer].learning_rate)
+        settings = cls(**given, overrides=overrides.get(optimizer, ()))
+        if settings.dataset == "npz" and settings.data is None:
+            raise BadParametersError("dataset npz needs data: the path of a file with x_train, y_train, x_test, y_test")
+        if settings.dataset == "digits" and settings.data is not None:
+            raise BadParametersError("data is given, but dataset is digits: use dataset npz, mnist or cifar10")
+        return settings
+
+    def without_learning_rate(self) -> Settings:
+        """The part that a compiled program depends on; the learning rate is a variable of it."""
+        return dataclasses.replace(self, learning_rate=OPTIMIZERS[self.optimizer].learning_rate)
+
+
+def _check_names(what: str, values: Mapping[str, Any], allowed: tuple[str, ...]) -> None:
+    for name in values:
+        if name not in allowed:
+            raise unknown(what, name, allowed)
+
+
+def _read_optimizers(value: object) -> dict[str, Overrides]:
+    """All of them are checked, not only this trial's: one mistake should not fail a sixth of a sweep."""
+    if not isinstance(value, Mapping):
+        raise BadParametersError(
+            f"config optimizers: found {value!r}, allowed a mapping from optimizer to its settings"
+        )
+    read: dict[str, Overrides] = {}
+    for name, settings in value.items():
+        choose("optimizer in config optimizers", name, OPTIMIZERS)
+        if not isinstance(settings, Mapping):
+            raise BadParametersError(f"config optimizers.{name}: found {settings!r}, allowed a mapping of settings")
+        read[name] = OPTIMIZERS[name].read(f"optimizers.{name}", settings)
+    return read
