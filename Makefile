@@ -67,7 +67,7 @@ clean: ## Remove what make can make again (.venv, caches, builds); results stay
 # in any order. The project itself is linked in, built by the locks' own hatchling: no index is asked.
 $(RUN) $(DEV): .venv/.%.stamp: requirements/%.txt requirements/setup.txt requirements/venv.sh pyproject.toml $(BIN)/python
 	@sh requirements/venv.sh "$(PYTHON)"
-	$(UV) pip install --python $(BIN)/python --require-hashes -r $<
+	$(UV) pip install --python $(BIN)/python --compile-bytecode --require-hashes -r $<
 	$(UV) pip install --python $(BIN)/python --quiet --offline --no-deps --no-build-isolation --editable .
 	@touch $@
 
