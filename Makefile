@@ -24,6 +24,12 @@ UV_DEFAULT_INDEX ?= $(PIP_INDEX_URL)
 export UV_DEFAULT_INDEX
 endif
 
+# Keras and matplotlib would make folders in the home directory; here they keep to the user's cache.
+XDG_CACHE_HOME ?= $(HOME)/.cache
+KERAS_HOME ?= $(XDG_CACHE_HOME)/keras
+MPLCONFIGDIR ?= $(XDG_CACHE_HOME)/matplotlib
+export KERAS_HOME MPLCONFIGDIR
+
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
 
