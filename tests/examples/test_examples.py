@@ -1,0 +1,56 @@
+"""Every example runs, from a copy of its folder, by the command that its reader would type."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+CUSTOM = sorted(file.stem for file in (EXAMPLES / "custom-trainer").glob("*.yaml"))
+
+
+def run(file: Path) -> pd.DataFrame:
+    done = subprocess.run(
+        [sys.executable, "-m", "kgen", "run", str(file)], capture_output=True, text=True, check=False, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    results = next((file.parent / "results").iterdir())
+    assert (results / "report" / "index.html").is_file()
+    return pd.read_parquet(results / "collected" / "trials.parquet")
+
+
+@pytest.mark.parametrize("name", CUSTOM)
+def test_custom_trainer(name: str, tmp_path: Path) -> None:
+    folder = tmp_path / "custom-trainer"
+    shutil.copytree(EXAMPLES / "custom-trainer", folder, ignore=shutil.ignore_patterns("results"))
+    trials = run(folder / f"{name}.yaml")
+    assert set(trials["status"]) <= {"reached", "capped", "finished"}
+    assert trials["steps"].min() > 0
+
+
+def test_the_argparse_script_gets_its_flags(tmp_path: Path) -> None:
+    folder = tmp_path / "custom-trainer"
+    shutil.copytree(EXAMPLES / "custom-trainer", folder, ignore=shutil.ignore_patterns("results"))
+    trials = run(folder / "argparse-script.yaml")
+    # 0.5 without momentum converges within ten steps on both axes; 0.01 does not within its 200.
+    fast = trials[(trials["param.learning-rate"] == 0.5) & (trials["param.momentum"] == 0)]
+    slow = trials[(trials["param.learning-rate"] == 0.01) & (trials["param.momentum"] == 0)]
+    assert fast["status"].tolist() == ["reached"]
+    assert slow["status"].tolist() == ["capped"]
+
+
+def test_a_cut_of_the_quickstart(tmp_path: Path) -> None:
+    text = (EXAMPLES / "quickstart.yaml").read_text()
+    line = next(line for line in text.splitlines() if line.strip().startswith("learning_rate:"))
+    file = tmp_path / "quickstart.yaml"
+    file.write_text(text.replace(line, "  learning_rate: [0.01, 100]").replace("steps: 2000", "steps: 200"))
+    trials = run(file)
+    assert len(trials) == 12
+    assert set(trials["status"]) <= {"reached", "capped", "diverged"}
+    assert (trials["timing"] == "exclusive").all()
+    assert "diverged" in set(trials["status"])

@@ -1,0 +1,151 @@
+"""A small sweep whose trainer waits where a test tells it to, run by the real command."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from kgen.results.rows import State, TrialRow, bytes_to_rows
+
+TRIALS = 6
+TRAINER = """\
+import os, pathlib, time
+from kgen.trial import main
+
+here = pathlib.Path.cwd()
+
+def train(trial):
+    n = trial.parameters["n"]
+    (here / f"began-{n}").write_text(str(os.getpid()))
+    print(f"hello from {n}")
+    while (here / f"hold-{n}").exists() and not trial.stopping:
+        time.sleep(0.01)
+    if (here / f"fail-{n}").exists():
+        raise RuntimeError(f"no luck with {n}")
+    for step in (10, 20, 30):
+        if trial.report(step=step, score=n * step).stop:
+            return
+
+main(train)
+"""
+DEADLINE = 60.0
+"""Only for a test that is about to fail: every wait ends as soon as its condition holds."""
+
+
+def wait_for(condition: Callable[[], object], what: str) -> None:
+    end = time.monotonic() + DEADLINE
+    while not condition():
+        assert time.monotonic() < end, f"waited in vain for {what}"
+        time.sleep(0.02)
+
+
+class Sweep:
+    """The sweep in its folder, and the processes that work on it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.file = folder / "sweep.yaml"
+        self.file.write_text(
+            "version: 1\nname: toy\n"
+            f"parameters: {{n: {{int: {{start: 1, stop: {TRIALS}}}}}}}\n"
+            "objective: {metric: score, goal: maximize}\n"
+            "trainer: {command: [python, train.py], files: [train.py]}\n"
+            "local: {processes: 2, gpus: 0}\n"
+        )
+        (folder / "train.py").write_text(TRAINER)
+
+    @property
+    def results(self) -> Path:
+        return self.folder / "results" / "toy"
+
+    def start(self, *options: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "kgen", "run", *options, str(self.file)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def run(self, *options: str) -> tuple[int, str, str]:
+        """Run to the end: exit code, standard output, standard error."""
+        process = self.start(*options)
+        out, err = process.communicate(timeout=2 * DEADLINE)
+        return process.returncode, out, err
+
+    def hold(self, n: int) -> None:
+        (self.folder / f"hold-{n}").touch()
+
+    def let_go(self, n: int) -> None:
+        (self.folder / f"hold-{n}").unlink()
+
+    def began(self, n: int) -> int:
+        """Wait until the trial runs; the process id of its worker."""
+        file = self.folder / f"began-{n}"
+        wait_for(lambda: file.exists() and file.read_text(), f"trial {n} to begin")
+        return int(file.read_text())
+
+    def rows(self) -> list[TrialRow]:
+        folder = self.results / "rows"
+        return [row for file in sorted(folder.glob("*.parquet")) for row in bytes_to_rows(file.read_bytes())]
+
+    def states(self) -> Counter[State]:
+        return Counter(row.state for row in self.rows())
+
+    def complete(self) -> dict[object, int]:
+        """Parameter → number of complete rows."""
+        return dict(Counter(row.parameters["n"] for row in self.rows() if row.state is State.COMPLETE))
+
+    def workers(self) -> list[int]:
+        """Processes that were started for this sweep, whoever their parent is now."""
+        mark = f"KGEN_RESULTS={self.results}".encode()
+        found = []
+        for entry in Path("/proc").iterdir():
+            with contextlib.suppress(OSError):
+                if entry.name.isdigit() and mark in (entry / "environ").read_bytes().split(b"\0"):
+                    found.append(int(entry.name))
+        return found
+
+    def table(self) -> pd.DataFrame:
+        """What a reader of the results sees, without what differs from run to run."""
+        trials = pd.read_parquet(self.results / "collected" / "trials.parquet")
+        columns = [
+            "trial",
+            "seed",
+            "status",
+            "param.n",
+            "steps",
+            "final.score",
+            "min.score",
+            "max.score",
+            "exit_reason",
+        ]
+        return trials[columns]
+
+
+@pytest.fixture
+def sweep(tmp_path: Path) -> Iterator[Sweep]:
+    made = Sweep(tmp_path)
+    yield made
+    for pid in made.workers():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+@pytest.fixture(scope="session")
+def clean_table(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
+    """The table of one run that nothing disturbed."""
+    made = Sweep(tmp_path_factory.mktemp("clean"))
+    code, _, err = made.run()
+    assert code == 0, err
+    return made.table()

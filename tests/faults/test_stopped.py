@@ -1,0 +1,149 @@
+"""A run that is stopped, killed, or starved: nothing is left behind, and the next one ends where a clean one does."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from kgen.results.rows import State
+from tests.faults.conftest import TRIALS, Sweep, wait_for
+
+HELD = 4
+
+
+def goes_on(sweep: Sweep, clean_table: pd.DataFrame) -> None:
+    """The second run gives the clean table, and ran nothing twice that had a result."""
+    done = set(sweep.complete())
+    before = {row.attempt for row in sweep.rows()}
+    code, _, err = sweep.run()
+    assert code == 0, err
+    pd.testing.assert_frame_equal(sweep.table(), clean_table)
+    assert sweep.complete() == dict.fromkeys(range(1, TRIALS + 1), 1)
+    again = {row.parameters["n"] for row in sweep.rows() if row.attempt not in before}
+    assert not again & done
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_run_says_how_to_go_on_and_does(
+    sweep: Sweep, clean_table: pd.DataFrame, number: signal.Signals
+) -> None:
+    sweep.hold(HELD)
+    process = sweep.start()
+    sweep.began(HELD)
+    wait_for(lambda: len(sweep.complete()) == TRIALS - 1, "the other trials to end")
+    os.killpg(process.pid, number)  # as a terminal does
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert f"kgen run {sweep.file}" in err
+    assert "Traceback" not in err
+    assert sweep.states() == {State.COMPLETE: TRIALS - 1, State.INTERRUPTED: 1}
+    assert sweep.workers() == []
+    sweep.let_go(HELD)
+    goes_on(sweep, clean_table)
+
+
+def test_workers_of_a_killed_run_end_themselves(sweep: Sweep, clean_table: pd.DataFrame) -> None:
+    sweep.hold(HELD)
+    process = sweep.start()
+    sweep.began(HELD)
+    assert sweep.workers()
+    process.kill()
+    process.communicate()
+    wait_for(lambda: not sweep.workers(), "the workers to end themselves")
+    sweep.let_go(HELD)
+    goes_on(sweep, clean_table)
+
+
+def test_a_killed_worker_costs_its_trial_only(sweep: Sweep, clean_table: pd.DataFrame) -> None:
+    sweep.hold(HELD)
+    process = sweep.start()
+    os.kill(sweep.began(HELD), signal.SIGKILL)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "SIGKILL" in err
+    assert sweep.states() == {State.COMPLETE: TRIALS - 1, State.FAILED: 1}
+    assert sweep.workers() == []
+    sweep.let_go(HELD)
+    goes_on(sweep, clean_table)
+
+
+def test_two_runs_at_once_are_refused(sweep: Sweep) -> None:
+    sweep.hold(HELD)
+    process = sweep.start()
+    sweep.began(HELD)
+    code, _, err = sweep.run()
+    assert code == 3
+    assert f"process {process.pid}" in err
+    sweep.let_go(HELD)
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+
+
+def test_failures_are_shown_with_their_last_lines(sweep: Sweep) -> None:
+    (sweep.folder / "fail-2").touch()
+    code, _, err = sweep.run()
+    assert code == 1
+    assert "RuntimeError: no luck with 2" in err
+    assert "hello from 2" in err
+    row = next(row for row in sweep.rows() if row.parameters["n"] == 2)
+    assert row.state is State.FAILED
+    assert "hello from 2" in row.log
+    assert "RuntimeError: no luck with 2" in row.log
+
+
+def test_a_cause_that_all_trials_share_stops_the_run(sweep: Sweep) -> None:
+    for n in range(1, TRIALS + 1):
+        (sweep.folder / f"fail-{n}").touch()
+    code, _, err = sweep.run()
+    assert code == 1
+    assert "the first 5 trials failed for one cause: RuntimeError: no luck with" in err
+
+
+def test_max_failures_stops_the_run_and_0_does_not(sweep: Sweep) -> None:
+    for n in range(1, TRIALS + 1):
+        (sweep.folder / f"fail-{n}").touch()
+    code, _, err = sweep.run("--max-failures", "2")
+    assert code == 1
+    assert "2 trials failed" in err
+    assert sweep.states()[State.FAILED] < TRIALS
+    code, _, _ = sweep.run("--max-failures", "0")
+    assert code == 1
+    assert {row.parameters["n"] for row in sweep.rows() if row.state is State.FAILED} == set(range(1, TRIALS + 1))
+
+
+@pytest.fixture
+def small_disk(sweep: Sweep) -> Iterator[Path]:
+    """The sweep's results folder as a file system of its own, nearly full."""
+    if os.geteuid() != 0:
+        pytest.skip("mounting a small disk needs root")
+    folder = sweep.folder / "results"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", folder], check=False)
+    if mounted.returncode:
+        pytest.skip("mounting is not allowed here")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def test_a_full_disk_stops_the_run_and_loses_nothing(sweep: Sweep, small_disk: Path, clean_table: pd.DataFrame) -> None:
+    filler = small_disk / "filler"
+    sweep.hold(1)
+    process = sweep.start()
+    sweep.began(1)
+    free = shutil.disk_usage(small_disk).free
+    filler.write_bytes(b"\0" * (free - 4096))
+    sweep.let_go(1)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 3
+    assert "No space left on device" in err
+    assert sweep.workers() == []
+    filler.unlink()
+    subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)
+    goes_on(sweep, clean_table)
