@@ -107,11 +107,11 @@ def plan(
 
 def ranges(trials: Sequence[TrialSpec]) -> dict[str, str]:
     """Each parameter with its values in short: all of them if few, else their number and range."""
-    values: dict[str, dict[Value, None]] = {}
+    values: dict[str, dict[tuple[bool, Value], Value]] = {}  # true is not 1
     for trial in trials:
         for name, value in trial.parameters.items():
-            values.setdefault(name, {})[value] = None
-    return {name: _range(list(found)) for name, found in values.items()}
+            values.setdefault(name, {}).setdefault((isinstance(value, bool), value), value)
+    return {name: _range(list(found.values())) for name, found in values.items()}
 
 
 def _range(values: list[Value]) -> str:
@@ -119,5 +119,5 @@ def _range(values: list[Value]) -> str:
         return ", ".join(text_of(value) for value in values)
     numbers: list[Any] = [v for v in values if isinstance(v, int | float)]
     if len(numbers) == len(values):
-        return f"{len(values)} values from {text_of(min(numbers))} to {text_of(max(numbers))}"
-    return f"{len(values)} values: {text_of(values[0])} … {text_of(values[-1])}"
+        return f"{len(values):,} values from {text_of(min(numbers))} to {text_of(max(numbers))}"
+    return f"{len(values):,} values: {text_of(values[0])} … {text_of(values[-1])}"

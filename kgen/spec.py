@@ -19,7 +19,7 @@ SECONDS_TO_TARGET: Final = "seconds_to_target"
 TO_TARGET: Final = (STEPS_TO_TARGET, SECONDS_TO_TARGET)
 """Objectives that are times until an event: a trial that never gets there is censored, not slow."""
 
-_JSON_NUMBER: Final = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
+_NUMBER: Final = re.compile(r"([-+]?)([0-9]*)(?:\.([0-9]*))?([eE][-+]?[0-9]+)?")
 
 
 class WrittenFloat(float):
@@ -31,6 +31,7 @@ class WrittenFloat(float):
     text: str
 
     def __new__(cls, text: str) -> WrittenFloat:
+        """The float that this text means."""
         value = super().__new__(cls, text)
         value.text = text
         return value
@@ -53,17 +54,27 @@ def text_of(value: Value) -> str:
 
 
 def dump_json(value: Any, *, written: bool = False) -> str:
-    """Compact JSON with sorted keys. ``written=True`` keeps the text of floats where JSON allows it."""
+    """Compact JSON with sorted keys. ``written=True`` keeps the text of floats as far as JSON allows it."""
     if not written:
         return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
     if isinstance(value, Mapping):
-        inner = ",".join(f"{json.dumps(k, ensure_ascii=False)}:{dump_json(value[k], written=True)}" for k in sorted(value))
-        return f"{{{inner}}}"
+        items = (f"{json.dumps(k, ensure_ascii=False)}:{dump_json(value[k], written=True)}" for k in sorted(value))
+        return f"{{{','.join(items)}}}"
     if isinstance(value, (list, tuple)):
         return f"[{','.join(dump_json(item, written=True) for item in value)}]"
-    if isinstance(value, WrittenFloat) and _JSON_NUMBER.fullmatch(value.text):
-        return value.text
+    if isinstance(value, WrittenFloat):
+        return _json_number(value)
     return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
+def _json_number(value: WrittenFloat) -> str:
+    """Its text with the digits that JSON demands, and never that of an integer: ``.5`` is 0.5, ``100`` is 100.0."""
+    found = _NUMBER.fullmatch(value.text)
+    if found is None:
+        return json.dumps(float(value), allow_nan=False)
+    sign, whole, fraction, exponent = (part or "" for part in found.groups())
+    fraction = fraction or ("" if exponent else "0")
+    return f"{sign.strip('+')}{whole.lstrip('0') or '0'}{fraction and '.'}{fraction}{exponent}"
 
 
 def load_json(text: str) -> Any:

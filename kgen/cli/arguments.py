@@ -2,18 +2,9 @@
 
 from __future__ import annotations
 
-import enum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 SweepFile = Annotated[Path, typer.Argument(metavar="FILE", help="Sweep file", show_default=True)]
-
-
-class Output(enum.StrEnum):
-    """Formats of ``-o``."""
-
-    JSON = "json"
-    YAML = "yaml"
-    NAME = "name"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import os
 import platform
 import sys
 import traceback
@@ -19,27 +21,42 @@ _WIDTH: Final = 160
 
 def guarded(command: Callable[[], object]) -> NoReturn:
     """Run a command and exit: 0, or the code of the error that ended it, said on standard error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal without UTF-8, a file name without an encoding
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        code = _run(command)
+        sys.stdout.flush()
+    except BrokenPipeError:  # `kgen plan … | head`: what is left to print goes nowhere, and nobody complains at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    sys.exit(code)
+
+
+def _run(command: Callable[[], object]) -> int | str | None:
     try:
         command()
-        code = 0
+    except SystemExit as stop:  # typer's own: 0, 2 for wrong usage, 130 for Ctrl-C, 1 for a broken pipe
+        if isinstance(stop.__context__, BrokenPipeError):
+            raise stop.__context__ from None
+        return stop.code
     except InputError as error:
-        code = error.exit_code
         for problem in error.problems:
             print(describe(problem), file=sys.stderr)
         if len(error.problems) > 1:
-            print(f"kgen: {len(error.problems)} mistakes", file=sys.stderr)
+            print(f"kgen: {len(error.problems):,} mistakes", file=sys.stderr)
+        return error.exit_code
     except KgenError as error:
-        code = error.exit_code
         print(f"kgen: {error}", file=sys.stderr)
+        return error.exit_code
     except KeyboardInterrupt:
-        code = INTERRUPTED
-    except BrokenPipeError:  # `kgen plan … | head`
-        sys.stderr.close()
-        code = 0
+        return INTERRUPTED
+    except BrokenPipeError:
+        raise
     except Exception:  # noqa: BLE001  what nobody foresaw is a bug of kgen, and says so
-        code = BUG
         print(bug_report(), file=sys.stderr)
-    sys.exit(code)
+        return BUG
+    return 0
 
 
 def describe(problem: Problem) -> str:
@@ -48,7 +65,7 @@ def describe(problem: Problem) -> str:
         return str(problem)
     column = max(1, problem.column)
     start = max(0, column - _WIDTH // 2) if len(problem.source) > _WIDTH else 0
-    line = problem.source[start : start + _WIDTH]
+    line = "".join(c if c.isprintable() or c == "\t" else "\ufffd" for c in problem.source[start : start + _WIDTH])
     # A tab in the source stays one in front of the caret, so that they line up whatever its width.
     indent = "".join("\t" if c == "\t" else " " for c in problem.source[start : column - 1])
     return f"{problem}\n    {line}\n    {indent}^"

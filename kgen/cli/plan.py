@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kgen.cli.arguments import Output, SweepFile
+from kgen.cli.arguments import SweepFile
+from kgen.cli.output import Output, dump
 
 if TYPE_CHECKING:
     from kgen.plan import Plan, PlannedTrial
@@ -33,14 +33,9 @@ def plan(
     if output is Output.NAME:
         print("\n".join(f"trial/{item.trial.id}" for item in made.planned))
     elif output is not None:
-        print(_dump(made, output))
+        print(dump(to_json(made), output))
     else:
         print("\n".join(_lines(made, str(file))))
-
-
-def _dump(made: Plan, output: Output) -> str:
-    # JSON is YAML, and a YAML 1.1 reader takes its quoted text and numbers as they are meant.
-    return json.dumps(to_json(made), ensure_ascii=False, indent=2 if output is Output.JSON else None)
 
 
 def to_json(made: Plan) -> dict[str, Any]:
@@ -110,4 +105,5 @@ def _sample(planned: tuple[PlannedTrial, ...]) -> list[str]:
 def _line(item: PlannedTrial) -> str:
     from kgen.cli.text import parameters
 
-    return f"{item.trial.id}  {item.action:<6}  {parameters(item.trial)}" + (f"  ({item.reason})" if item.reason else "")
+    reason = f"  ({item.reason})" if item.reason else ""
+    return f"{item.trial.id}  {item.action:<6}  {parameters(item.trial)}{reason}"

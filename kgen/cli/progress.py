@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, Group
@@ -36,7 +38,7 @@ def display(spec: SweepSpec, *, quiet: bool) -> Display:
 class Progress:
     """What is known of the run so far; the displays only differ in how they show it."""
 
-    def __init__(self, spec: SweepSpec) -> None:
+    def __init__(self, spec: SweepSpec, clock: Callable[[], float] = time.monotonic) -> None:
         self.objective = spec.objective
         self.trials: dict[str, TrialSpec] = {}
         self.running: dict[str, Report | None] = {}
@@ -46,7 +48,8 @@ class Progress:
         self.workers = 1
         self.outcomes: Counter[str] = Counter()
         self.best: dict[str, tuple[float, TrialSpec]] = {}
-        self._began = time.monotonic()
+        self._clock = clock
+        self._began = clock()
 
     def begin(self, plan: Plan) -> None:
         """Take in the plan."""
@@ -55,7 +58,7 @@ class Progress:
         self.total = len(pending)
         self.done_before = len(plan.planned) - len(pending)
         self.workers = plan.workers
-        self._began = time.monotonic()
+        self._began = self._clock()
 
     def note(self, message: Message) -> None:
         """Take in an event."""
@@ -73,7 +76,7 @@ class Progress:
 
     def _note_best(self, ended: Ended) -> None:
         value = self.value(ended)
-        if value is None:
+        if value is None or not math.isfinite(value):
             return
         trial = self.trials[ended.trial]
         group = next((v for v in trial.parameters.values() if isinstance(v, str)), "all")
@@ -101,7 +104,7 @@ class Progress:
         """Time left, from the pace so far."""
         if not self.ended:
             return "?"
-        pace = (time.monotonic() - self._began) / self.ended
+        pace = (self._clock() - self._began) / self.ended
         return duration(pace * (self.total - self.ended))
 
 
@@ -171,9 +174,9 @@ class Lines(Quiet):
 class LiveTable(Quiet):
     """A live table."""
 
-    def __init__(self, spec: SweepSpec) -> None:
+    def __init__(self, spec: SweepSpec, console: Console | None = None) -> None:
         super().__init__(spec)
-        self._console = Console()
+        self._console = console or Console()
         self._live = Live(console=self._console, refresh_per_second=4, get_renderable=self._render)
 
     def begin(self, plan: Plan) -> None:
@@ -200,7 +203,8 @@ class LiveTable(Quiet):
         head.add_row(ProgressBar(p.total, p.ended, width=30), f"{p.ended}/{p.total}", f"{p.left} left", counts)
         parts: list[Any] = [head]
         if p.best:
-            best = Table(title=f"best so far: {p.objective.metric}", title_justify="left", box=None, padding=(0, 2))
+            title = f"best so far: {p.objective.metric}"
+            best = Table(title=title, title_justify="left", show_header=False, box=None, padding=(0, 2))
             for group, (value, trial) in sorted(p.best.items()):
                 rest = " ".join(f"{n}={short(v)}" for n, v in trial.parameters.items() if v != group)
                 best.add_row(group, f"{value:.5g}", rest)

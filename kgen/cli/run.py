@@ -53,8 +53,7 @@ def _failures(done: Run, file: str) -> str:
         parts.append(f"stopped early: {done.stopped}")
     lacking = certificate.expected - certificate.accepted
     parts.append(f"{lacking:,} of {certificate.expected:,} trials have no result")
-    for item in certificate.failed[:3]:
-        parts.append(f"  {item.trial}: {item.reason}")
+    parts += [f"  {item.trial}: {item.reason}" for item in certificate.failed[:3]]
     if len(certificate.failed) > 3:
         parts.append(f"  … and {len(certificate.failed) - 3} more; 'kgen collect {file}' names them all")
     parts.append(f"'kgen run {file}' tries them again")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from kgen.spec import TrialSpec, text_of
@@ -31,18 +32,18 @@ def parameters(trial: TrialSpec) -> str:
 
 
 def short(value: bool | int | float | str) -> str:
-    """A value in a table cell."""
+    """A value in a line or a table cell; text that would be lost there, or break it, in quotes."""
     text = text_of(value)
-    return f"{value:.6g}" if isinstance(value, float) and len(text) > 8 else text
+    if isinstance(value, float):
+        return f"{value:.6g}" if len(text) > 8 else text
+    return text if text.isprintable() and text.split() == [text] else json.dumps(text, ensure_ascii=False)
 
 
 def answer_table(analysis: Analysis) -> str:
     """The answer of a sweep, as a small table under its headline."""
     answer = analysis.answer
     header = [answer.group or "", f"best {answer.x}" if answer.x else "best", answer.measure, answer.band]
-    rows = [
-        [row.group, row.best, "–" if row.value is None else f"{row.value:,.4g}", row.band] for row in answer.rows
-    ]
+    rows = [[row.group, row.best, "–" if row.value is None else f"{row.value:,.4g}", row.band] for row in answer.rows]
     columns = [i for i, name in enumerate(header) if name or any(row[i] for row in rows)]
     widths = [max(len(line[i]) for line in [header, *rows]) for i in range(len(header))]
     lines = ["  ".join(line[i].ljust(widths[i]) for i in columns).rstrip() for line in [header, *rows]]

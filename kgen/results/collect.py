@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,17 +21,26 @@ import pyarrow.parquet as pq
 
 from kgen.errors import StoreError
 from kgen.names import COLLECTED_DIR, CURVES_FILE, ROW_CACHE_FILE, TRIALS_FILE
-from kgen.results.rows import FIXED_FIELDS, PARAMETER_PREFIX, State, bytes_to_table, typed_column
+from kgen.results.rows import (
+    FIXED_FIELDS,
+    PARAMETER_PREFIX,
+    State,
+    bytes_to_table,
+    check_values,
+    open_sealed,
+    table_to_bytes,
+    typed_column,
+)
 from kgen.results.store import RowFile, Store
 from kgen.spec import Objective, Timing, TrialSpec
 
 _CACHE: Final = f"{COLLECTED_DIR}/{ROW_CACHE_FILE}"
-_CACHED_FIELDS: Final = pa.schema(
-    [*FIXED_FIELDS, ("file", pa.string()), ("file_size", pa.int64()), ("file_modified_ns", pa.int64())]
-)
-_LIGHT: Final = ("trial", "attempt", "sweep", "state", "outcome", "timing", "ended", "exit_reason", "image", "revision",
-                 "steps", "total_seconds", "file")  # fmt: skip
+_FILE_FIELDS: Final = pa.schema([("file", pa.string()), ("file_size", pa.int64()), ("file_modified_ns", pa.int64())])
+_CACHED_FIELDS: Final = pa.schema([*FIXED_FIELDS, *_FILE_FIELDS])
+_DECIDING: Final = ("trial", "attempt", "sweep", "state", "outcome", "timing", "ended", "exit_reason", "image",
+                    "revision", "steps", "total_seconds", "file")  # fmt: skip
 _READERS: Final = 4
+_BATCH: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +128,44 @@ class Observed:
 
 @dataclass(frozen=True, slots=True)
 class _Rows:
-    """All readable rows, those columns of them that decide, and the files that can't be read."""
+    """All readable rows, in the order of their files' names, and the files that can't be read."""
 
     table: pa.Table
-    light: list[dict[str, Any]]
     damaged: tuple[DamagedFile, ...]
+    columns: dict[str, list[Any]]
+    """The columns that decide, as lists."""
+
+    def __getitem__(self, column: str) -> list[Any]:
+        return self.columns[column]
+
+    def by_trial(self, wanted: set[str]) -> dict[str, list[int]]:
+        """The rows of each trial that is asked for and has any."""
+        found: dict[str, list[int]] = defaultdict(list)
+        for i, trial in enumerate(self["trial"]):
+            if trial in wanted:
+                found[trial].append(i)
+        return dict(found)
+
+    def accepted(self, candidates: Sequence[int], objective: Objective) -> int | None:
+        """The complete row that finished first, ties by attempt: a rule that any reader of the files can repeat."""
+        good = [
+            i
+            for i in candidates
+            if self["state"][i] == State.COMPLETE
+            and (self["timing"][i] == Timing.EXCLUSIVE or not objective.needs_exclusive)
+        ]
+        return min(good, key=self._age, default=None)
+
+    def latest(self, candidates: Sequence[int]) -> int:
+        """The row of the last attempt."""
+        return max(candidates, key=self._age)
+
+    def _age(self, i: int) -> tuple[int, str]:
+        return self["ended"][i], self["attempt"][i]
+
+    def different(self, name: str, accepted: Iterable[int]) -> tuple[str, ...]:
+        """The values of a column among the accepted rows, without the empty one."""
+        return tuple(sorted({self[name][i] for i in accepted} - {""}))
 
 
 def observe(store: Store, expected: Iterable[TrialSpec], objective: Objective) -> dict[str, Observed]:
@@ -131,16 +174,21 @@ def observe(store: Store, expected: Iterable[TrialSpec], objective: Objective) -
     Changes nothing in the store.
     """
     rows = _read(store, keep=False)
-    wanted = {trial.id for trial in expected}
     out = {}
-    for trial, candidates in _by_trial(rows.light, wanted).items():
-        best = _accepted(rows.light, candidates, objective)
-        row = rows.light[_latest(rows.light, candidates) if best is None else best]
-        state = State(row["state"])
+    for trial, candidates in rows.by_trial({trial.id for trial in expected}).items():
+        best = rows.accepted(candidates, objective)
+        shown = rows.latest(candidates) if best is None else best
+        state = State(rows["state"][shown])
         if best is None and state is State.COMPLETE:
             state = State.INTERRUPTED  # a result, but not for this objective: will be run again
         out[trial] = Observed(
-            trial, state, row["outcome"], row["exit_reason"], row["file"], row["steps"], row["total_seconds"]
+            trial,
+            state,
+            rows["outcome"][shown],
+            rows["exit_reason"][shown],
+            rows["file"][shown],
+            rows["steps"][shown],
+            rows["total_seconds"][shown],
         )
     return out
 
@@ -152,8 +200,7 @@ def collect(store: Store, expected: Sequence[TrialSpec], objective: Objective) -
     itself can't be read or written.
     """
     rows = _read(store, keep=True)
-    light = rows.light
-    by_trial = _by_trial(light, {trial.id for trial in expected})
+    by_trial = rows.by_trial({trial.id for trial in expected})
     accepted: dict[str, int] = {}
     chosen: list[int | None] = []
     status: list[str] = []
@@ -162,37 +209,41 @@ def collect(store: Store, expected: Sequence[TrialSpec], objective: Objective) -
     missing = []
     for spec in expected:
         candidates = by_trial.get(spec.id, [])
-        best = _accepted(light, candidates, objective)
+        best = rows.accepted(candidates, objective)
+        shown = best
         if best is not None:
             accepted[spec.id] = best
-            others = [light[i]["file"] for i in candidates if i != best and light[i]["state"] == State.COMPLETE]
+            others = [rows["file"][i] for i in candidates if i != best and rows["state"][i] == State.COMPLETE]
             if others:
-                duplicates.append(Duplicate(spec.id, light[best]["file"], tuple(sorted(others))))
+                duplicates.append(Duplicate(spec.id, rows["file"][best], tuple(sorted(others))))
+            status.append(rows["outcome"][best])
         elif candidates:
-            last = light[_latest(light, candidates)]
-            kind = "shared" if last["state"] == State.COMPLETE else last["state"]
-            problems[kind].append(TrialFile(spec.id, last["file"], last["exit_reason"]))
+            shown = rows.latest(candidates)
+            shared = rows["state"][shown] == State.COMPLETE
+            problem = TrialFile(spec.id, rows["file"][shown], rows["exit_reason"][shown])
+            problems["shared" if shared else rows["state"][shown]].append(problem)
+            status.append("missing" if shared else rows["state"][shown])
         else:
             missing.append(spec.id)
-        chosen.append(best if best is not None else _latest(light, candidates) if candidates else None)
-        status.append(_status(light, best, chosen[-1]))
+            status.append("missing")
+        chosen.append(shown)
     foreign = tuple(
-        TrialFile(row["trial"], row["file"], f"no trial of this sweep file (sweep {row['sweep']})")
-        for i, row in enumerate(light)
-        if row["trial"] not in by_trial
+        TrialFile(trial, rows["file"][i], f"no trial of this sweep file (sweep {rows['sweep'][i]})")
+        for i, trial in enumerate(rows["trial"])
+        if trial not in by_trial
     )
     certificate = Certificate(
         expected=len(expected),
         accepted=len(accepted),
         missing=tuple(missing),
-        failed=tuple(problems["failed"]),
-        interrupted=tuple(problems["interrupted"]),
+        failed=tuple(problems[State.FAILED]),
+        interrupted=tuple(problems[State.INTERRUPTED]),
         shared=tuple(problems["shared"]),
         duplicates=tuple(duplicates),
         damaged=rows.damaged,
         foreign=foreign,
-        images=_different(light, accepted.values(), "image"),
-        revisions=_different(light, accepted.values(), "revision"),
+        images=rows.different("image", accepted.values()),
+        revisions=rows.different("revision", accepted.values()),
     )
     trials = _trials_table(rows.table, expected, chosen, status)
     curves = _curves_table(rows.table, list(accepted.values()))
@@ -201,103 +252,78 @@ def collect(store: Store, expected: Sequence[TrialSpec], objective: Objective) -
     return Results(_frame(trials), _frame(curves), certificate)
 
 
-# -- which row counts ---------------------------------------------------------------------------------------------
-
-
-def _by_trial(light: Sequence[dict[str, Any]], wanted: set[str]) -> dict[str, list[int]]:
-    found: dict[str, list[int]] = defaultdict(list)
-    for i, row in enumerate(light):
-        if row["trial"] in wanted:
-            found[row["trial"]].append(i)
-    return dict(found)
-
-
-def _accepted(light: Sequence[dict[str, Any]], candidates: Sequence[int], objective: Objective) -> int | None:
-    """The complete row that finished first, ties by attempt: a rule that any reader of the files can repeat."""
-    good = [
-        i
-        for i in candidates
-        if light[i]["state"] == State.COMPLETE
-        and (light[i]["timing"] == Timing.EXCLUSIVE or not objective.needs_exclusive)
-    ]
-    return min(good, key=lambda i: (light[i]["ended"], light[i]["attempt"]), default=None)
-
-
-def _latest(light: Sequence[dict[str, Any]], candidates: Sequence[int]) -> int:
-    return max(candidates, key=lambda i: (light[i]["ended"], light[i]["attempt"]))
-
-
-def _status(light: Sequence[dict[str, Any]], best: int | None, shown: int | None) -> str:
-    if best is not None:
-        return str(light[best]["outcome"])
-    if shown is None or light[shown]["state"] == State.COMPLETE:
-        return "missing"
-    return str(light[shown]["state"])
-
-
-def _different(light: Sequence[dict[str, Any]], accepted: Iterable[int], name: str) -> tuple[str, ...]:
-    return tuple(sorted({light[i][name] for i in accepted if light[i][name]}))
-
-
 # -- reading, once per file ---------------------------------------------------------------------------------------
 
 
 def _read(store: Store, *, keep: bool) -> _Rows:
     files = {file.name: file for file in store.row_files()}
-    known = _cached(store, files)
-    fresh = [file for name, file in files.items() if name not in set(known["file"].to_pylist())]
-    tables, damaged = [known], []
+    cached = _cache(store)
+    known = _unchanged(cached, files)
+    seen = set(known["file"].to_pylist())
+    fresh = [file for file in files.values() if file.name not in seen]
+    batches = [fresh[i : i + _BATCH] for i in range(0, len(fresh), _BATCH)]
     with ThreadPoolExecutor(_READERS) as readers:
-        for file, outcome in zip(fresh, readers.map(functools.partial(_read_one, store), fresh), strict=True):
-            if isinstance(outcome, str):
-                damaged.append(DamagedFile(file.name, outcome))
-            else:
-                tables.append(outcome)
-    table = pa.concat_tables(tables).sort_by("file")
-    if keep and (len(tables) > 1 or len(known) != _cache_length(store)):
-        store.write(_CACHE, _parquet(table))
-    return _Rows(table, table.select(list(_LIGHT)).to_pylist(), tuple(damaged))
+        read = list(readers.map(functools.partial(_read_batch, store), batches))
+    table = known
+    if any(len(rows) for rows, _ in read):
+        table = pa.concat_tables([known, *(rows for rows, _ in read)])
+        order = np.argsort(np.array(table["file"].to_pylist()), kind="stable")
+        table = table.combine_chunks() if (np.diff(order) == 1).all() else table.take(order).combine_chunks()
+    if keep and len(table) and (table is not known or len(known) != len(cached)):
+        store.write(_CACHE, table_to_bytes(table))
+    columns = {name: table[name].to_pylist() for name in _DECIDING if name != "ended"}
+    columns["ended"] = table["ended"].cast(pa.int64()).to_pylist()
+    return _Rows(table, tuple(item for _, damaged in read for item in damaged), columns)
 
 
-def _read_one(store: Store, file: RowFile) -> pa.Table | str:
-    """The rows of one file, or what is wrong with it."""
+def _read_batch(store: Store, files: Sequence[RowFile]) -> tuple[pa.Table, list[DamagedFile]]:
+    """The rows of some files, and what is wrong with those that hold none. Many at a time, because what is done once
+    per table costs as much as what is done once per row."""
+    tables: list[pa.Table] = []
+    good: list[RowFile] = []
+    damaged: list[DamagedFile] = []
+    for file in files:
+        try:
+            tables.append(bytes_to_table(store.read_row_file(file.name), check=False))
+            good.append(file)
+        except (ValueError, StoreError) as error:
+            damaged.append(DamagedFile(file.name, str(error)))
+    table = pa.concat_tables([FIXED_FIELDS.empty_table(), *tables]).combine_chunks()
     try:
-        table = bytes_to_table(store.read_row_file(file.name))
-    except (ValueError, StoreError) as error:
-        return str(error)
-    count = len(table)
-    for value, column in ((file.name, "file"), (file.size, "file_size"), (file.modified_ns, "file_modified_ns")):
-        table = table.append_column(_CACHED_FIELDS.field(column), pa.array([value] * count, _type(column)))
-    return table
+        check_values(table)
+    except ValueError as error:
+        if len(files) == 1:
+            return _CACHED_FIELDS.empty_table(), [DamagedFile(files[0].name, str(error))]
+        singly = [_read_batch(store, [file]) for file in files]
+        return pa.concat_tables(rows for rows, _ in singly), [item for _, damaged in singly for item in damaged]
+    counts = [len(rows) for rows in tables]
+    origin = (np.repeat(np.array(values, dtype), counts) for values, dtype in (
+        ([file.name for file in good], object),
+        ([file.size for file in good], np.int64),
+        ([file.modified_ns for file in good], np.int64),
+    ))  # fmt: skip
+    columns = [pa.array(values, field.type) for values, field in zip(origin, _FILE_FIELDS, strict=True)]
+    return pa.Table.from_arrays([*table.columns, *columns], schema=_CACHED_FIELDS), damaged
 
 
-def _type(column: str) -> pa.DataType:
-    return _CACHED_FIELDS.field(column).type
-
-
-def _cached(store: Store, files: dict[str, RowFile]) -> pa.Table:
-    """Rows of files that are still there and unchanged; a cache that can't be read is simply made again."""
-    table = _cache(store)
+def _unchanged(cached: pa.Table, files: dict[str, RowFile]) -> pa.Table:
+    """Rows of files that are still there and unchanged."""
+    columns = (cached[column].to_pylist() for column in _FILE_FIELDS.names)
     keep = [
         (file := files.get(name)) is not None and (file.size, file.modified_ns) == (size, modified)
-        for name, size, modified in zip(
-            *(table[column].to_pylist() for column in ("file", "file_size", "file_modified_ns")), strict=True
-        )
+        for name, size, modified in zip(*columns, strict=True)
     ]
-    return table.filter(pa.array(keep, pa.bool_()))
+    return cached if all(keep) else cached.filter(pa.array(keep, pa.bool_()))
 
 
 def _cache(store: Store) -> pa.Table:
+    """What an earlier collection has read; one that can't be used is simply made again."""
     try:
         if store.exists(_CACHE):
-            return pq.read_table(pa.BufferReader(store.read(_CACHE))).cast(_CACHED_FIELDS)
+            return open_sealed(store.read(_CACHE)).read().replace_schema_metadata().cast(_CACHED_FIELDS)
     except (pa.ArrowException, OSError, ValueError, StoreError):
         pass
     return _CACHED_FIELDS.empty_table()
-
-
-def _cache_length(store: Store) -> int:
-    return len(_cache(store))
 
 
 # -- tables -------------------------------------------------------------------------------------------------------
@@ -319,23 +345,40 @@ def _trials_table(
         columns[PARAMETER_PREFIX + name] = typed_column([spec.parameters.get(name) for spec in expected])
     left_out = {*columns, "sweep", "parameters", "objective", "budget", "metrics", "curve", "state", "outcome",
                 "file_size", "file_modified_ns"}  # fmt: skip
-    summaries = picked["metrics"].to_pylist()
-    for metric in sorted({item["metric"] for items in summaries for item in items or ()}):
-        by_row = [next((i for i in items or () if i["metric"] == metric), {}) for items in summaries]
-        for part in ("final", "min", "max"):
-            columns[f"{part}.{metric}"] = pa.array([item.get(part) for item in by_row], pa.float64())
+    columns |= _metric_columns(picked["metrics"])
     for name in picked.column_names:
         if name not in left_out:
             columns[name] = picked[name]
     return pa.table(columns)
 
 
+def _metric_columns(summaries: pa.ChunkedArray) -> dict[str, pa.Array]:
+    """``final.<metric>``, ``min.<metric>`` and ``max.<metric>``, null where a trial did not report the metric."""
+    items, parents = _flatten(summaries)
+    names = np.array(items.field("metric").to_pylist(), dtype=object)
+    columns = {}
+    for metric in sorted(set(names)):
+        mine = names == metric
+        absent = np.ones(len(summaries), dtype=bool)
+        absent[parents[mine]] = False
+        for part in ("final", "min", "max"):
+            values = np.full(len(summaries), np.nan)
+            values[parents[mine]] = items.field(part).to_numpy(zero_copy_only=False)[mine]
+            columns[f"{part}.{metric}"] = pa.array(values, pa.float64(), mask=absent)
+    return columns
+
+
+def _flatten(lists: pa.ChunkedArray) -> tuple[pa.StructArray, np.typing.NDArray[np.int64]]:
+    """The items of all lists, and for each the position of its list."""
+    whole = lists.combine_chunks()
+    if isinstance(whole, pa.ChunkedArray):  # of no chunk at all
+        whole = pa.array([], lists.type)
+    return pc.list_flatten(whole), pc.list_parent_indices(whole).to_numpy()
+
+
 def _curves_table(rows: pa.Table, accepted: list[int]) -> pa.Table:
-    picked = rows.take(pa.array(accepted, pa.int64())).combine_chunks()
-    points = pc.list_flatten(picked["curve"])
-    parents = pc.list_parent_indices(picked["curve"])
-    if isinstance(points, pa.ChunkedArray):
-        points = points.combine_chunks()
+    picked = rows.select(["trial", "curve"]).take(pa.array(accepted, pa.int64()))
+    points, parents = _flatten(picked["curve"])
     return pa.table(
         {"trial": picked["trial"].take(parents), **{n: points.field(n) for n in ("step", "seconds", "metric", "value")}}
     )
@@ -353,4 +396,5 @@ def _frame(table: pa.Table) -> pd.DataFrame:
         if pa.types.is_decimal(field.type):
             table = table.set_column(i, field.name, table[field.name].cast(pa.float64()))
     kinds = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
-    return table.to_pandas(types_mapper=kinds.get)
+    frame: pd.DataFrame = table.to_pandas(types_mapper=kinds.get)
+    return frame

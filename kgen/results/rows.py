@@ -1,13 +1,16 @@
 """The row that a trial leaves: its fields, its Arrow schema, and the bytes of a row file.
 
 A row file is a Parquet file of 1 … n rows. The fixed columns are versioned; ``param.<name>`` columns follow the
-sweep's own parameters. Needs pyarrow alone, because it runs inside trials.
+sweep's own parameters. It is sealed: its metadata hold a digest over all its other bytes, because Parquet's own page
+checksums say nothing of the footer, where one wrong bit can change what a column says. Needs pyarrow alone, because
+it runs inside trials.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import enum
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -19,6 +22,10 @@ from kgen.spec import Objective, Timing, Value, dump_json, load_json, text_of
 
 ROW_VERSION: Final = 1
 VERSION_KEY: Final = b"kgen.row.version"
+_SEAL_KEY: Final = "kgen.seal"
+_SEAL_MARK: Final = b"kgen.seal:"
+_SEAL_LENGTH: Final = 32
+_MAGIC: Final = b"PAR1"
 PARAMETER_PREFIX: Final = "param."
 
 
@@ -168,6 +175,12 @@ FIXED_FIELDS: Final = pa.schema(
         ("log", pa.string()),
     ]
 )
+_OPTIONAL: Final = frozenset({"outcome", "steps_to_target", "seconds_to_target", "resumed_from_step"})
+_CLOSED: Final[Mapping[str, set[str | None]]] = {
+    "state": {*State},
+    "timing": {*Timing},
+    "outcome": {*Outcome, None},
+}
 _LARGEST_INT64: Final = 2**63 - 1
 _PLAIN: Final = ("trial", "attempt", "sweep", "stage", "seed", "budget", "objective", "exit_reason", "exit_code",
                  "steps", "steps_to_target", "seconds_to_target", "seconds", "total_seconds", "resumed_from_step",
@@ -256,37 +269,90 @@ def _row(record: dict[str, Any]) -> TrialRow:
 
 def rows_to_bytes(rows: Sequence[TrialRow]) -> bytes:
     """A whole row file, in memory: it is published in one step or not at all."""
+    return table_to_bytes(rows_to_table(rows))
+
+
+def table_to_bytes(table: pa.Table) -> bytes:
+    """A sealed Parquet file.
+
+    Written so that a file of one row is read fast (measured: 0.3 ms, against 2 ms by pyarrow's defaults):
+    dictionaries, statistics, a second copy of the schema and zstd cost more there than they save.
+    """
     sink = pa.BufferOutputStream()
-    pq.write_table(rows_to_table(rows), sink, compression="zstd", write_page_checksum=True)
-    return bytes(sink.getvalue().to_pybytes())
+    with pq.ParquetWriter(
+        sink, table.schema, compression="snappy", use_dictionary=False, write_statistics=False, store_schema=False
+    ) as writer:
+        writer.write_table(table)
+        metadata = dict(table.schema.metadata or {})
+        writer.add_key_value_metadata({**metadata, _SEAL_KEY: (_SEAL_MARK + b"0" * _SEAL_LENGTH).decode()})
+    data: bytes = sink.getvalue().to_pybytes()
+    start = data.rindex(_SEAL_MARK) + len(_SEAL_MARK)
+    return data[:start] + _digest(data, start) + data[start + _SEAL_LENGTH :]
 
 
-def bytes_to_table(data: bytes) -> pa.Table:
-    """The fixed columns of a row file, checked.
+def _digest(data: bytes, start: int) -> bytes:
+    """Over everything but the seal's own place, which begins at ``start``."""
+    digest = hashlib.blake2b(data[:start], digest_size=_SEAL_LENGTH // 2)
+    digest.update(data[start + _SEAL_LENGTH :])
+    return digest.hexdigest().encode()
+
+
+def open_sealed(data: bytes) -> pq.ParquetFile:
+    """A Parquet file whose every byte is as :func:`table_to_bytes` wrote it; ``ValueError`` says what is wrong."""
+    if not data:
+        raise ValueError("an empty file")
+    if data[:4] != _MAGIC or data[-4:] != _MAGIC:
+        raise ValueError("not a whole Parquet file: torn, or something else")
+    start = data.rfind(_SEAL_MARK) + len(_SEAL_MARK)
+    if start < len(_SEAL_MARK):
+        raise ValueError("not a row file of kgen, or damaged: it has no seal")
+    if data[start : start + _SEAL_LENGTH] != _digest(data, start):
+        raise ValueError("damaged: its bytes are not those of its seal")
+    return pq.ParquetFile(pa.BufferReader(data))
+
+
+def bytes_to_table(data: bytes, *, check: bool = True) -> pa.Table:
+    """The fixed columns of a row file; without ``check`` the caller has to call :func:`check_values`, once for many.
 
     Raises ``ValueError`` that says what is wrong with a torn, damaged or foreign file, or with one of a newer kgen.
     """
     try:
-        file = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
-        _check_version(file.schema_arrow.metadata or {})
-        missing = [name for name in FIXED_FIELDS.names if name not in file.schema_arrow.names]
+        table = open_sealed(data).read(use_threads=False)
+        _check_version(table.schema.metadata or {})
+        missing = set(FIXED_FIELDS.names).difference(table.column_names)
         if missing:
-            raise ValueError(f"columns missing: {', '.join(missing)}")
-        table = file.read(columns=FIXED_FIELDS.names).select(FIXED_FIELDS.names).cast(FIXED_FIELDS)
+            raise ValueError(f"columns missing: {', '.join(sorted(missing))}")
+        table = table.select(FIXED_FIELDS.names).replace_schema_metadata()
+        if table.schema != FIXED_FIELDS:
+            table = table.cast(FIXED_FIELDS)
     except (pa.ArrowException, OSError, OverflowError) as error:
         raise ValueError(f"not a readable Parquet file: {str(error).splitlines()[0]}") from error
-    known = {"state": set(State), "timing": set(Timing), "outcome": {*Outcome, None}}
-    for name, values in known.items():
-        strange = set(table[name].to_pylist()) - values
+    if not len(table):
+        raise ValueError("it holds no row")
+    if check:
+        check_values(table)
+    return table
+
+
+def check_values(table: pa.Table) -> None:
+    """Raises ``ValueError`` for rows that no kgen writes: a value missing, or one that is not among the allowed."""
+    empty = [name for name in FIXED_FIELDS.names if name not in _OPTIONAL and table[name].null_count]
+    if empty:
+        raise ValueError(f"no value: {', '.join(empty)}")
+    found = {name: table[name].to_pylist() for name in _CLOSED}
+    for name, allowed in _CLOSED.items():
+        strange = set(found[name]) - allowed
         if strange:
             raise ValueError(f"{name} is {strange.pop()!r}")
-    return table
+    for state, outcome in set(zip(found["state"], found["outcome"], strict=True)):
+        if (state == State.COMPLETE) != (outcome is not None):
+            raise ValueError(f"state {state} with outcome {outcome}")
 
 
 def _check_version(metadata: Mapping[bytes, bytes]) -> None:
     version = metadata.get(VERSION_KEY)
     if version is None:
-        raise ValueError("not a kgen row file (no kgen.row.version in its metadata)")
+        raise ValueError("not a row file of kgen: no version in its metadata")
     if not version.isdigit() or int(version) > ROW_VERSION:
         raise ValueError(f"row version {version.decode(errors='replace')}, this kgen reads up to {ROW_VERSION}")
 

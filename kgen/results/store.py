@@ -6,15 +6,20 @@ name is taken.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from kgen.errors import StoreError
 from kgen.names import ROW_SUFFIX, ROWS_DIR, TEMPORARY_PREFIX
+
+_NO_HARD_LINKS: Final = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
+"""What a link is answered with on some shared file systems."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +52,12 @@ class Store:
             for entry in entries:
                 if entry.name.startswith(TEMPORARY_PREFIX) or not entry.name.endswith(ROW_SUFFIX):
                     continue
-                status = entry.stat()
+                try:
+                    status = entry.stat()
+                except FileNotFoundError:
+                    if entry.is_symlink():  # named now, so that whoever reads it says what is wrong
+                        yield RowFile(entry.name, 0, 0)
+                    continue  # removed since the folder was opened
                 yield RowFile(entry.name, status.st_size, status.st_mtime_ns)
 
     def read_row_file(self, name: str) -> bytes:
@@ -83,37 +93,42 @@ class Store:
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             try:
-                with open(temporary, "xb") as file:
+                with temporary.open("xb") as file:
                     file.write(data)
                     file.flush()
                     os.fsync(file.fileno())
                 if replace:
-                    os.replace(temporary, target)
-                else:
-                    _create(temporary, target)
+                    temporary.replace(target)
+                elif not _create(temporary, target):
+                    return False
             finally:
                 temporary.unlink(missing_ok=True)
             _sync_folder(target.parent)
-        except FileExistsError:
-            return False
         except OSError as error:
             raise StoreError(f"{target}: can't be written: {error.strerror}") from error
         return True
 
 
-def _create(temporary: Path, target: Path) -> None:
+def _create(temporary: Path, target: Path) -> bool:
+    """Give a file its final name unless that is taken."""
     try:
         os.link(temporary, target)
+    except FileExistsError:
+        return False
     except OSError as error:
-        # Some shared file systems know no hard links; names are unique per attempt, so a look first is enough there.
-        if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS) or target.exists():
+        if error.errno not in _NO_HARD_LINKS:
             raise
-        os.rename(temporary, target)
+        # Names are unique per attempt, so a look first is enough where only a rename is to be had.
+        if target.exists():
+            return False
+        temporary.rename(target)
+    return True
 
 
 def _sync_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        with contextlib.suppress(OSError):  # the file is there; some shared file systems can't sync a folder
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)

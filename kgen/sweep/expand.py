@@ -11,27 +11,23 @@ from typing import Any
 
 from kgen.errors import InputError
 from kgen.names import TRIAL_ID_LENGTH
-from kgen.spec import TrialSpec, Value, dump_json
-from kgen.sweep.load import BUILT_IN
-from kgen.sweep.sweepspec import SweepSpec
+from kgen.spec import TrialSpec, Value, dump_json, text_of
+from kgen.sweep.sweepspec import BUILT_IN, SweepSpec
 
 
 def expand(spec: SweepSpec) -> tuple[TrialSpec, ...]:
-    """Every trial of the sweep: alternatives in the file's order, the first parameter slowest, seeds fastest.
-
-    Raises InputError when two alternatives hold the same trial.
-    """
+    """Every trial of the sweep: alternatives in the file's order, the first parameter slowest, seeds fastest."""
     trials: dict[str, TrialSpec] = {}
     common = hashlib.sha256(dump_json(_common_identity(spec)).encode())
     config = MappingProxyType(dict(spec.trainer.config))
-    for number, parameters in _points(spec):
+    for parameters in _points(spec):
         identity = {name: canonical(value) for name, value in parameters.items()}
         for seed in spec.seeds:
             own = common.copy()
             own.update(dump_json([identity, seed]).encode())
-            trial_id = base64.b32encode(own.digest())[:TRIAL_ID_LENGTH].decode().lower()
+            trial_id = base64.b32encode(own.digest()[:10])[:TRIAL_ID_LENGTH].decode().lower()
             if trial_id in trials:
-                raise _twice(spec, number, parameters)
+                raise _twice(spec, parameters)
             trials[trial_id] = TrialSpec(
                 id=trial_id,
                 sweep=spec.name,
@@ -45,16 +41,16 @@ def expand(spec: SweepSpec) -> tuple[TrialSpec, ...]:
     return tuple(trials.values())
 
 
-def _points(spec: SweepSpec) -> Iterator[tuple[int, Mapping[str, Value]]]:
-    for number, grid in enumerate(spec.alternatives):
+def _points(spec: SweepSpec) -> Iterator[Mapping[str, Value]]:
+    for grid in spec.alternatives:
         for values in itertools.product(*grid.values()):
-            yield number, MappingProxyType(dict(zip(grid, values, strict=True)))
+            yield MappingProxyType(dict(zip(grid, values, strict=True)))
 
 
 def _common_identity(spec: SweepSpec) -> dict[str, Any]:
     """What all trials of the sweep share of their identity: what is trained, not where or to what end."""
     trainer = spec.trainer
-    return canonical(
+    identity: dict[str, Any] = canonical(
         {
             "stage": spec.stage,
             "budget": spec.budget.to_json(),
@@ -66,28 +62,25 @@ def _common_identity(spec: SweepSpec) -> dict[str, Any]:
             "files": trainer.file_hashes(),
         }
     )
+    return identity
 
 
 def canonical(value: Any) -> Any:
-    """Equal numbers become one spelling: ``1``, ``1.0`` and ``1e0`` are the same trial.
+    """Equal numbers become one spelling: ``1``, ``1.0`` and ``1e0`` are the same trial, and so are ``0`` and ``-0.0``.
 
-    A double that is a whole number below 2**53 becomes that integer; others keep their shortest text by
-    ``json.dumps``, which has all their bits.
+    A double that is a whole number becomes that integer; others keep their shortest text by ``json.dumps``, which has
+    all their bits.
     """
     if isinstance(value, Mapping):
         return {key: canonical(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [canonical(item) for item in value]
     if isinstance(value, float):
-        return int(value) if value.is_integer() and abs(value) < 2**53 else float(value)
+        return int(value) if value.is_integer() else float(value)
     return value
 
 
-def _twice(spec: SweepSpec, number: int, parameters: Mapping[str, Value]) -> InputError:
-    from kgen.sweep.document import parse
-    from kgen.sweep.model import show
-
-    words = ", ".join(f"{name}={show(value)}" for name, value in parameters.items())
-    document = parse(spec.text, str(spec.file))
-    path = ("parameters", number) if isinstance(document.value["parameters"], list) else ("parameters",)
-    return InputError([document.problem(path, f"a second trial with {words}", "each trial once")])
+def _twice(spec: SweepSpec, parameters: Mapping[str, Value]) -> InputError:
+    """Trials differ by their parameters or seeds, so this is one chance in 2**50 for each pair."""
+    words = ", ".join(f"{name}={text_of(value)}" for name, value in parameters.items())
+    return InputError.of(str(spec.file), "parameters", f"two trials with one id, the second {words}", "another seed")

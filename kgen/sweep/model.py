@@ -6,13 +6,12 @@ What stands here is also the JSON Schema that editors use. Past :mod:`kgen.sweep
 from __future__ import annotations
 
 import enum
-import math
 import re
-from typing import Annotated, Any, Final, Literal
+from functools import partial
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Discriminator,
@@ -21,14 +20,23 @@ from pydantic import (
     WithJsonSchema,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
 
 from kgen.names import DNS_LABEL_PATTERN, DNS_LABEL_WORDS, ENV_NAME_PATTERN, SWEEP_NAME_LIMIT
-from kgen.spec import TO_TARGET, At, Goal, Value
-from kgen.sweep import space
-
-_PARAMETER_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,62}")
-MAX_SEED: Final = 2**63 - 1
+from kgen.spec import TO_TARGET, At, Goal
+from kgen.sweep.fields import (
+    MAX_INT,
+    Closed,
+    Number,
+    Positive,
+    PositiveWhole,
+    Scalar,
+    Share,
+    check_int,
+    exactly_one,
+    show,
+    wrong,
+)
+from kgen.sweep.grids import Parameters, Tally
 
 
 class Arguments(enum.StrEnum):
@@ -46,308 +54,28 @@ class Metrics(enum.StrEnum):
     STDOUT = "stdout"
 
 
-def wrong(found: str, allowed: str, *path: str | int) -> PydanticCustomError:
-    """A mistake in kgen's words; ``path`` leads from the validated value to the part that is wrong."""
-    return PydanticCustomError("kgen", "{allowed}", {"found": found, "allowed": allowed, "path": list(path)})
-
-
-def show(value: Any) -> str:
-    """A value as a message names it: what kind of thing, and its text in short."""
-    if value is None:
-        return "nothing"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, dict):
-        return f"a mapping with {', '.join(map(str, list(value)[:4]))}" if value else "an empty mapping"
-    if isinstance(value, list):
-        return f"a list of {len(value)}" if value else "an empty list"
-    if isinstance(value, str):
-        return f"the text {value[:40]!r}" + ("…" if len(value) > 40 else "")
-    return getattr(value, "text", None) or repr(value)
-
-
-def _check_number(value: Any) -> Any:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        hint = ""
-        if isinstance(value, str) and value.replace("_", "").replace(".", "", 1).isdigit() and "_" in value:
-            hint = f" (write {value.replace('_', '')})"
-        raise wrong(show(value), f"a number{hint}")
-    if isinstance(value, float) and not math.isfinite(value):
-        raise wrong(show(value), "a finite number")
-    return value
-
-
-def _check_scalar(value: Any) -> Any:
-    if not isinstance(value, bool | int | float | str):
-        raise wrong(show(value), "a number, text, true or false")
-    if isinstance(value, float) and not math.isfinite(value):
-        raise wrong(show(value), "a finite number")
-    if isinstance(value, int) and len(str(abs(value))) > 38:
-        raise wrong(f"a whole number of {len(str(abs(value)))} digits", "at most 38 digits")
-    return value
-
-
-def _check_int(value: Any) -> Any:
-    if isinstance(value, bool) or not isinstance(value, int):
-        if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
-            return int(value)
-        raise wrong(show(value), "a whole number")
-    return value
-
-
-Number = Annotated[Any, BeforeValidator(_check_number), WithJsonSchema({"type": "number"})]
-Scalar = Annotated[
-    Any, BeforeValidator(_check_scalar), WithJsonSchema({"type": ["number", "string", "boolean"]})
-]
-Whole = Annotated[int, BeforeValidator(_check_int)]
-PositiveWhole = Annotated[int, Field(ge=1), BeforeValidator(_check_int)]
-GridSize = Annotated[int, Field(ge=1, le=space.MAX_VALUES), BeforeValidator(_check_int)]
-
-
-class _Closed(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_enum_values=False)
-
-
-def _exactly_one(model: BaseModel, *names: str) -> None:
-    given = [name for name in names if getattr(model, name) is not None]
-    if len(given) != 1:
-        raise wrong(" and ".join(given) or f"no {' or '.join(names)}", f"exactly one of {' and '.join(names)}")
-
-
-# -- parameters ---------------------------------------------------------------------------------------------------
-
-
-class LinearRange(_Closed):
-    """Evenly spaced values, both ends included."""
-
-    start: Number = Field(description="First value")
-    stop: Number = Field(description="Last value")
-    num: GridSize | None = Field(None, description="How many values in all")
-    step: Number | None = Field(None, description="Distance of two neighbours, instead of num")
-
-    @model_validator(mode="after")
-    def _one(self) -> LinearRange:
-        _exactly_one(self, "num", "step")
-        return self
-
-
-class LogRange(_Closed):
-    """Values evenly spaced on a logarithmic scale, both ends included."""
-
-    start: Number = Field(description="First value, above 0")
-    stop: Number = Field(description="Last value, above 0")
-    num: GridSize | None = Field(None, description="How many values in all")
-    per_decade: GridSize | None = Field(None, description="How many for each factor of ten, instead of num")
-
-    @model_validator(mode="after")
-    def _one(self) -> LogRange:
-        _exactly_one(self, "num", "per_decade")
-        return self
-
-
-class IntRange(_Closed):
-    """Whole numbers, both ends included."""
-
-    start: Whole = Field(description="First value")
-    stop: Whole = Field(description="Last value")
-    step: Whole = Field(1, description="Distance of two neighbours")
-
-
-class _Range(_Closed):
-    except_: list[Scalar] = Field(default_factory=list, alias="except", description="Values to leave out")
-
-    def _points(self) -> tuple[Value, ...]:
-        raise AssertionError("each kind of range has its own")
-
-    @property
-    def points(self) -> tuple[Value, ...]:
-        """The values, exact and in order."""
-        return space.without(self._points(), self.except_)
-
-    @model_validator(mode="after")
-    def _possible(self) -> _Range:
-        try:
-            points = self.points
-        except space.SpaceError as error:
-            path = error.field if error.field.startswith("except") else f"{self.kind}.{error.field}"
-            raise wrong(error.found, error.allowed, *_split(path)) from error
-        for i, value in enumerate(points):
-            if i and any(space.is_same(value, other) for other in points[max(0, i - 1) : i]):
-                raise wrong(f"{show(value)} twice", "different values", self.kind)
-        return self
-
-    @property
-    def kind(self) -> str:
-        """The key that names this kind in the file."""
-        return next(name for name in type(self).model_fields if name != "except_")
-
-
-def _split(path: str) -> list[str | int]:
-    return [int(part) if part.isdigit() else part for part in re.split(r"[.\[\]]+", path) if part]
-
-
-class LinearParameter(_Range):
-    """A linear grid."""
-
-    linear: LinearRange
-
-    def _points(self) -> tuple[Value, ...]:
-        r = self.linear
-        return space.linear(r.start, r.stop, num=r.num, step=r.step)
-
-
-class LogParameter(_Range):
-    """A logarithmic grid."""
-
-    log: LogRange
-
-    def _points(self) -> tuple[Value, ...]:
-        r = self.log
-        return space.log(r.start, r.stop, num=r.num, per_decade=r.per_decade)
-
-
-class IntParameter(_Range):
-    """A grid of whole numbers."""
-
-    int: IntRange
-
-    def _points(self) -> tuple[Value, ...]:
-        r = self.int
-        return space.whole(r.start, r.stop, r.step)
-
-
-def _distinct(values: list[Any]) -> list[Any]:
-    seen: set[tuple[bool, Any]] = set()
-    for i, value in enumerate(values):
-        key = (isinstance(value, bool), value)
-        if key in seen:
-            raise wrong(f"{show(value)} again", "different values", i)
-        seen.add(key)
-    return values
-
-
-Values = Annotated[list[Scalar], Field(min_length=1, max_length=space.MAX_VALUES), AfterValidator(_distinct)]
-
-
-class ValuesParameter(_Range):
-    """A list, in the long form."""
-
-    values: Values
-
-    def _points(self) -> tuple[Value, ...]:
-        return space.same_type(self.values)
-
-
-_KINDS: Final = ("values", "linear", "log", "int")
-
-
-def _kind(value: Any) -> str | None:
-    if isinstance(value, list):
-        return "list"
-    if isinstance(value, dict):
-        found = [kind for kind in _KINDS if kind in value]
-        return found[0] if found else None
-    return None if isinstance(value, BaseModel | None) else "scalar"
-
-
-Parameter = Annotated[
-    Annotated[Values, Tag("list")]
-    | Annotated[Scalar, Tag("scalar")]
-    | Annotated[ValuesParameter, Tag("values")]
-    | Annotated[LinearParameter, Tag("linear")]
-    | Annotated[LogParameter, Tag("log")]
-    | Annotated[IntParameter, Tag("int")],
-    Discriminator(
-        _kind,
-        custom_error_type="kgen_parameter",
-        custom_error_message="a list of values, or one of values, linear, log, int",
-    ),
-]
-PARAMETER_TAGS: Final = ("list", "scalar", *_KINDS)
-
-
-def _check_parameter_name(name: str) -> str:
-    if not _PARAMETER_NAME.fullmatch(name):
-        raise wrong(show(name), "a name of letters, digits, '_' and '-', beginning with a letter, at most 63 long")
-    return name
-
-
-ParameterName = Annotated[str, AfterValidator(_check_parameter_name)]
-ParameterGrid = Annotated[dict[ParameterName, Parameter], Field(min_length=1)]
-
-
-def _grid_form(value: Any) -> str | None:
-    return "grid" if isinstance(value, dict) else "alternatives" if isinstance(value, list) else None
-
-
-Parameters = Annotated[
-    Annotated[ParameterGrid, Tag("grid")]
-    | Annotated[list[ParameterGrid], Field(min_length=1), Tag("alternatives")],
-    Discriminator(
-        _grid_form,
-        custom_error_type="kgen_parameter",
-        custom_error_message="a mapping from name to values, or a list of such mappings",
-    ),
-]
-GRID_TAGS: Final = ("grid", "alternatives")
-
-# -- the other blocks ---------------------------------------------------------------------------------------------
-
-
-class Bound(_Closed):
+class Bound(Closed):
     """A target for a metric that is not a share between 0 and 1, or that should fall."""
+
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["at_least"]}, {"required": ["at_most"]}]})
 
     at_least: Number | None = Field(None, description="Reached when the metric is this large")
     at_most: Number | None = Field(None, description="Reached when the metric is this small")
 
     @model_validator(mode="after")
-    def _one(self) -> Bound:
-        _exactly_one(self, "at_least", "at_most")
+    def _one(self) -> Self:
+        exactly_one(self, "at_least", "at_most")
         return self
 
 
-def _check_share(value: Any) -> Any:
-    if isinstance(value, dict):
-        return value
-    number = _check_number(value)
-    if not 0 <= number <= 1:
-        raise wrong(show(value), "a share between 0 and 1, or {at_least: …} or {at_most: …} for other metrics")
-    return float(number)
+def _target_form(value: Any) -> str:
+    return "bound" if isinstance(value, dict) else "share"
 
 
-TargetValue = Annotated[
-    float | Bound,
-    BeforeValidator(_check_share),
-    WithJsonSchema(
-        {
-            "oneOf": [
-                {"type": "number", "minimum": 0, "maximum": 1},
-                {
-                    "type": "object",
-                    "properties": {"at_least": {"type": "number"}, "at_most": {"type": "number"}},
-                    "additionalProperties": False,
-                    "minProperties": 1,
-                    "maxProperties": 1,
-                },
-            ]
-        }
-    ),
-]
+TargetValue = Annotated[Annotated[Share, Tag("share")] | Annotated[Bound, Tag("bound")], Discriminator(_target_form)]
 
 
-def _check_positive(value: Any) -> Any:
-    number = _check_number(value)
-    if number <= 0:
-        raise wrong(show(value), "a number above 0")
-    return float(number)
-
-
-Positive = Annotated[
-    float, BeforeValidator(_check_positive), WithJsonSchema({"type": "number", "exclusiveMinimum": 0})
-]
-
-
-class BudgetModel(_Closed):
+class BudgetModel(Closed):
     """How far each trial may go."""
 
     target: Annotated[dict[str, TargetValue], Field(min_length=1, max_length=1)] | None = Field(
@@ -361,7 +89,7 @@ class BudgetModel(_Closed):
     )
 
 
-class ObjectiveModel(_Closed):
+class ObjectiveModel(Closed):
     """What trials are compared by; changing it changes no trial."""
 
     metric: Annotated[str, Field(min_length=1)] = Field(
@@ -375,7 +103,7 @@ class ObjectiveModel(_Closed):
     )
 
     @model_validator(mode="after")
-    def _times_are_minimized(self) -> ObjectiveModel:
+    def _times_are_minimized(self) -> Self:
         if self.metric in TO_TARGET and self.goal is not Goal.MINIMIZE:
             raise wrong(str(self.goal), "minimize, because the metric is a time", "goal")
         return self
@@ -395,7 +123,7 @@ def _check_command(words: list[str]) -> list[str]:
     return words
 
 
-class TrainerModel(_Closed):
+class TrainerModel(Closed):
     """The program that trains."""
 
     image: str | None = Field(None, description="Container image; used on a cluster only")
@@ -408,12 +136,14 @@ class TrainerModel(_Closed):
     )
     metrics: Annotated[Metrics, Field(strict=False)] = Field(
         Metrics.REPORT,
-        description="report: the program uses kgen.trial; stdout or file: it writes JSON lines and knows nothing of kgen",
+        description="report: the program uses kgen.trial; stdout or file: it writes JSON lines itself",
     )
     files: list[str] = Field(default_factory=list, description="Small sources beside this file that the program needs")
     config: dict[str, Any] = Field(default_factory=dict, description="Passed to the trainer as it is")
     env: dict[Annotated[str, AfterValidator(_check_env_name)], Scalar] = Field(
-        default_factory=dict, description="Environment variables of the trainer"
+        default_factory=dict,
+        description="Environment variables of the trainer",
+        json_schema_extra={"propertyNames": {"pattern": f"^(?!KGEN_){ENV_NAME_PATTERN.pattern}$"}},
     )
     revision: str | None = Field(None, description="Your own name for the version of the code; part of the identity")
 
@@ -424,7 +154,7 @@ def _check_processes(value: Any) -> Any:
     return value
 
 
-class LocalModel(_Closed):
+class LocalModel(Closed):
     """How `kgen run` uses this machine; changing it changes no trial."""
 
     processes: Annotated[
@@ -432,7 +162,7 @@ class LocalModel(_Closed):
         BeforeValidator(_check_processes),
         WithJsonSchema({"anyOf": [{"const": "auto"}, {"type": "integer", "minimum": 1, "maximum": 4096}]}),
     ] = Field("auto", description="Trials at the same time; auto is one per GPU, or per core where there is none")
-    gpus: Annotated[int, Field(ge=0), BeforeValidator(_check_int)] | None = Field(
+    gpus: Annotated[int, Field(ge=0), BeforeValidator(check_int)] | None = Field(
         None, description="GPUs to use; without it all that are visible, 0 for none"
     )
 
@@ -445,8 +175,8 @@ def _check_name(name: str) -> str:
 
 def _check_results(value: str) -> str:
     scheme = re.match(r"[a-zA-Z][a-zA-Z0-9+.-]*://", value)
-    if scheme or not value.strip() or "\0" in value:
-        raise wrong(show(value), "a folder, such as results/")
+    if scheme or not value.strip() or "\0" in value or value.startswith("~"):
+        raise wrong(show(value), "a folder, such as results/ or /data/results (~ has no meaning here)")
     return value
 
 
@@ -456,7 +186,7 @@ def _check_version(value: Any) -> Any:
     return 1
 
 
-class SweepFile(_Closed):
+class SweepFile(Closed):
     """A sweep: what to train, with which parameters, how far, and where the results go."""
 
     version: Annotated[Literal[1], BeforeValidator(_check_version)] = Field(description="Version of this format")
@@ -464,17 +194,33 @@ class SweepFile(_Closed):
         description=f"Name of the sweep: a DNS label of at most {SWEEP_NAME_LIMIT} characters",
         json_schema_extra={"pattern": f"^{DNS_LABEL_PATTERN.pattern}$", "maxLength": SWEEP_NAME_LIMIT},
     )
-    seed: Annotated[int, Field(ge=0, le=MAX_SEED), BeforeValidator(_check_int)] = Field(0, description="Seed for everything random in a trial")
-    repeats: Annotated[int, Field(ge=1, le=1000), BeforeValidator(_check_int)] = Field(
+    seed: Annotated[int, Field(ge=0, le=MAX_INT), BeforeValidator(check_int)] = Field(
+        0, description="Seed for everything random in a trial"
+    )
+    repeats: Annotated[int, Field(ge=1, le=1000), BeforeValidator(check_int)] = Field(
         1, description="Trials for each point, with the seeds seed … seed + repeats - 1"
     )
     objective: ObjectiveModel | None = Field(None, description="Without it steps_to_target, when there is a target")
-    trainer: TrainerModel = Field(default_factory=TrainerModel)
+    trainer: TrainerModel = Field(
+        default_factory=partial(TrainerModel.model_validate, {}),
+        description="The program that trains; by default kgen's own, in Keras",
+    )
     parameters: Parameters = Field(
         description="Name → values; a list of such mappings gives alternatives, each a grid of its own"
     )
-    budget: BudgetModel = Field(default_factory=BudgetModel)
-    results: Annotated[str, AfterValidator(_check_results)] = Field(
-        "results/", description="Folder of the results, from the folder of this file"
+    budget: BudgetModel = Field(
+        default_factory=partial(BudgetModel.model_validate, {}), description="How far each trial may go"
     )
-    local: LocalModel = Field(default_factory=LocalModel)
+    results: Annotated[str, AfterValidator(_check_results)] = Field(
+        "results/",
+        description="Folder of the results, from the folder of this file",
+        json_schema_extra={"pattern": r"^(?!~)(?![a-zA-Z][a-zA-Z0-9+.-]*://).*\S"},
+    )
+    local: LocalModel = Field(
+        default_factory=partial(LocalModel.model_validate, {}), description="How `kgen run` uses this machine"
+    )
+
+
+def validate(value: dict[str, Any]) -> SweepFile:
+    """A file's value as SweepFile. Raises pydantic's ValidationError."""
+    return SweepFile.model_validate(value, context=Tally())

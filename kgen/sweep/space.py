@@ -1,13 +1,15 @@
 """The values of one parameter: lists, linear and logarithmic grids, whole numbers. Exact, in decimal arithmetic.
 
 The ends of a grid are the written numbers and each point between them is the double nearest to the true value:
-``10**(k/6)`` correctly rounded, not what repeated multiplication makes of it.
+``10**(k/6)`` correctly rounded, not what arithmetic with doubles makes of it.
 """
 
 from __future__ import annotations
 
+import bisect
 import decimal
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Final
 
@@ -15,15 +17,21 @@ from kgen.spec import Value, WrittenFloat, text_of
 
 MAX_VALUES: Final = 100_000
 """Values of one parameter."""
-_PRECISION: Final = 60  # digits; a double needs 17, and correct rounding of an irrational a few more than twice that
+MAX_GRIDS: Final = 1_000_000
+"""Values of all parameters of a sweep; more can't be fewer trials."""
+_PRECISION: Final = 60  # digits; correct rounding takes about 40, the errors of MAX_VALUES multiplications take 5 more
+
+
+Mistake = tuple[str, str, tuple[str | int, ...]]
+"""What was found, what is allowed, and the way to the part of the value that is wrong."""
 
 
 class SpaceError(ValueError):
-    """A grid that can't be made; ``field`` is the part of it that is wrong."""
+    """A grid that can't be made, and why."""
 
-    def __init__(self, field: str, found: str, allowed: str) -> None:
-        self.field, self.found, self.allowed = field, found, allowed
-        super().__init__(f"{field}: found {found}, allowed {allowed}")
+    def __init__(self, *mistakes: Mistake) -> None:
+        self.mistakes = mistakes
+        super().__init__("; ".join(f"found {found}, allowed {allowed}" for found, allowed, _ in mistakes))
 
 
 def exact(value: Value) -> Decimal:
@@ -31,9 +39,8 @@ def exact(value: Value) -> Decimal:
     return Decimal(value.text if isinstance(value, WrittenFloat) else repr(value))
 
 
-
 def linear(start: Value, stop: Value, *, num: int | None = None, step: Value | None = None) -> tuple[Value, ...]:
-    """Evenly spaced values, both ends included.
+    """Evenly spaced floats, both ends included.
 
     Raises SpaceError when the step does not lead from start to stop, or the grid is too large.
     """
@@ -42,95 +49,127 @@ def linear(start: Value, stop: Value, *, num: int | None = None, step: Value | N
         first, last = exact(start), exact(stop)
         if num is None:
             assert step is not None
-            if exact(step) == 0 or (last - first) / exact(step) < 0:
-                raise SpaceError("step", text_of(step), "a step that leads from start to stop")
-            steps = (last - first) / exact(step)
-            if steps != steps.to_integral_value():
-                reach = first + steps.to_integral_value(decimal.ROUND_FLOOR) * exact(step)
-                raise SpaceError("stop", text_of(stop), f"a whole number of steps from start, such as {reach.normalize():f}")
-            num = _count("step", steps + 1)
+            num = _count_steps(first, last, exact(step), start, stop, step)
+        _check_ends(first, last, num)
         middle = [float(first + (last - first) * i / (num - 1)) for i in range(1, num - 1)]
     return _with_ends(start, middle, stop, num)
 
 
+def _count_steps(first: Decimal, last: Decimal, width: Decimal, start: Value, stop: Value, step: Value) -> int:
+    if width == 0 or (last - first) / width < 0:
+        raise SpaceError((text_of(step), f"a step that leads from {text_of(start)} to {text_of(stop)}", ("step",)))
+    steps = (last - first) / width
+    num = _count("step", steps.to_integral_value(decimal.ROUND_FLOOR) + 1)
+    if steps != num - 1:
+        reach = f"{(first + (num - 1) * width).normalize():f}"
+        raise SpaceError((text_of(stop), f"a whole number of steps from start, such as {reach}", ("stop",)))
+    return num
+
+
 def log(start: Value, stop: Value, *, num: int | None = None, per_decade: int | None = None) -> tuple[Value, ...]:
-    """Logarithmically spaced values, both ends included: ``num`` in all, or ``per_decade`` for each factor of ten.
+    """Logarithmically spaced floats, both ends included: ``num`` in all, or ``per_decade`` for each factor of ten.
 
     Raises SpaceError when an end is not positive, the stop is no whole number of steps away, or it is too large.
     """
-    for name, value in (("start", start), ("stop", stop)):
-        if exact(value) <= 0:
-            raise SpaceError(name, text_of(value), "a number above 0, because the scale is logarithmic")
+    low = [(name, value) for name, value in (("start", start), ("stop", stop)) if exact(value) <= 0]
+    if low:
+        allowed = "a number above 0, because the scale is logarithmic"
+        raise SpaceError(*((text_of(value), allowed, (name,)) for name, value in low))
     with decimal.localcontext() as context:
         context.prec = _PRECISION
         first, last = exact(start), exact(stop)
         if per_decade is None:
             assert num is not None
-            ratio = last / first
-            middle = [float(first * ratio ** (Decimal(i) / (num - 1))) for i in range(1, num - 1)]
-            return _with_ends(start, middle, stop, num)
-        steps = (last / first).log10() * per_decade
-        whole = steps.to_integral_value(decimal.ROUND_HALF_EVEN)
-        sign = 1 if whole >= 0 else -1
-        num = _count("per_decade", abs(whole) + 1)
-        if abs(steps - whole) > Decimal("1e-12"):
-            near = first * Decimal(10) ** (whole / per_decade)
-            raise SpaceError("stop", text_of(stop), f"start times a power of 10**(1/{per_decade}), such as {float(near)!r}")
-        middle = [float(first * Decimal(10) ** (Decimal(sign * k) / per_decade)) for k in range(1, num - 1)]
-    return _with_ends(start, middle, stop, num)
+            _check_ends(first, last, num)
+            factor = (last / first) ** (1 / Decimal(max(1, num - 1)))
+        else:
+            steps = (last / first).log10() * per_decade
+            whole = steps.to_integral_value(decimal.ROUND_HALF_EVEN)
+            num = _count("per_decade", abs(whole) + 1)
+            if abs(steps - whole) > Decimal("1e-12"):
+                near = text_of(float(first * Decimal(10) ** (whole / per_decade)))
+                allowed = f"start times a power of 10**(1/{per_decade}), such as {near}"
+                raise SpaceError((text_of(stop), allowed, ("stop",)))
+            factor = Decimal(10) ** (Decimal(1 if whole > 0 else -1) / per_decade)
+        factors = itertools.repeat(factor, max(0, num - 2))
+        middle = [float(point) for point in itertools.accumulate(factors, lambda point, f: point * f, initial=first)]
+    return _with_ends(start, middle[1:], stop, num)
 
 
 def _count(field: str, count: Decimal) -> int:
     if count > MAX_VALUES:
-        raise SpaceError(field, f"a grid of {count:.3g} values", f"at most {MAX_VALUES:,} values")
+        size = f"{count:,}" if count < 10 * MAX_VALUES else f"{count:.3g}"
+        raise SpaceError((f"a grid of {size} values", f"at most {MAX_VALUES:,} values", (field,)))
     return int(count)
 
 
+def _check_ends(first: Decimal, last: Decimal, num: int) -> None:
+    if num == 1 and first != last:
+        raise SpaceError(("1", "at least 2, because start and stop are both among the values", ("num",)))
+
+
 def _with_ends(start: Value, middle: Sequence[float], stop: Value, num: int) -> tuple[Value, ...]:
-    if num == 1:
-        return (start,)
-    return same_type((start, *middle, stop))
+    return (as_float(start),) if num == 1 else (as_float(start), *middle, as_float(stop))
 
 
 def whole(start: int, stop: int, step: int = 1) -> tuple[Value, ...]:
     """Whole numbers from start to stop, both included. Raises SpaceError when the step does not meet stop."""
     if step == 0 or (stop - start) * step < 0:
-        raise SpaceError("step", str(step), "a step that leads from start to stop")
-    if (stop - start) % step:
-        raise SpaceError("stop", str(stop), f"a whole number of steps from start, such as {stop - (stop - start) % step}")
-    if (stop - start) // step >= MAX_VALUES:
-        raise SpaceError("step", f"a grid of {(stop - start) // step + 1:,} values", f"at most {MAX_VALUES:,} values")
+        raise SpaceError((str(step), f"a step that leads from {start} to {stop}", ("step",)))
+    _count("step", Decimal((stop - start) // step + 1))
+    if over := (stop - start) % step:
+        raise SpaceError((str(stop), f"a whole number of steps from start, such as {stop - over}", ("stop",)))
     return tuple(range(start, stop + (1 if step > 0 else -1), step))
 
 
+def as_float(value: Value) -> Value:
+    """A whole number as the float of the same text; others as they are."""
+    return WrittenFloat(str(value)) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
 def same_type(values: Sequence[Value]) -> tuple[Value, ...]:
-    """Whole numbers among floats become floats (``[0.1, 1, 10]``), so that a trainer sees one type."""
+    """Whole numbers among floats become floats (``[0.1, 1, 10]``), so that a trainer sees one type.
+
+    Those that a double might not hold stay as they are.
+    """
     if not any(isinstance(value, float) for value in values):
         return tuple(values)
-    return tuple(
-        WrittenFloat(str(v)) if isinstance(v, int) and not isinstance(v, bool) and abs(v) <= 2**53 else v for v in values
-    )
+    return tuple(as_float(value) if isinstance(value, int) and abs(value) <= 2**53 else value for value in values)
 
 
 def without(values: Sequence[Value], removed: Sequence[Value]) -> tuple[Value, ...]:
-    """The values but for those named. Raises SpaceError for a name that is no value, or when nothing is left."""
-    for i, gone in enumerate(removed):
-        if not any(is_same(gone, value) for value in values):
-            raise SpaceError(f"except[{i}]", text_of(gone), _nearest(gone, values))
-    left = tuple(value for value in values if not any(is_same(gone, value) for gone in removed))
+    """The values but for those named. Raises SpaceError for names that are no values, or when nothing is left."""
+    if not removed:
+        return tuple(values)
+    present, gone = {identity(value) for value in values}, {identity(value) for value in removed}
+    if unknown := [(i, value) for i, value in enumerate(removed) if identity(value) not in present]:
+        nearest = _Nearest(values)
+        raise SpaceError(*((text_of(value), nearest.words(value), ("except", i)) for i, value in unknown))
+    left = tuple(value for value in values if identity(value) not in gone)
     if not left:
-        raise SpaceError("except", "every value", "at least one value left")
+        raise SpaceError(("every value", "at least one value left", ("except",)))
     return left
 
 
-def is_same(a: Value, b: Value) -> bool:
-    """Equal, where a truth value is not a number (Python takes ``True == 1``)."""
-    return a == b and isinstance(a, bool) == isinstance(b, bool)
+def identity(value: Value) -> tuple[bool, Value]:
+    """What makes two values the same: equal as Python has it, but a truth value is no number."""
+    return isinstance(value, bool), value
 
 
-def _nearest(gone: Value, values: Sequence[Value]) -> str:
-    numbers = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
-    if numbers and isinstance(gone, int | float):
-        nearest = min(numbers, key=lambda v: abs(v - gone))
-        return f"a value of the grid, the nearest is {text_of(nearest)}"
-    return f"a value of the list: {', '.join(text_of(v) for v in values[:12])}"
+class _Nearest:
+    """What could have been meant instead of a value that is not there."""
+
+    def __init__(self, values: Sequence[Value]) -> None:
+        self._values = values
+        self._numbers = sorted(_numbers(values))
+
+    def words(self, value: Value) -> str:
+        if self._numbers and (wanted := _numbers([value])):
+            i = bisect.bisect(self._numbers, wanted[0])
+            nearest = min(self._numbers[max(0, i - 1) : i + 1], key=lambda number: abs(number - wanted[0]))
+            return f"a value of the grid, the nearest is {text_of(nearest)}"
+        return f"a value of the list: {', '.join(text_of(v) for v in self._values[:12])}"
+
+
+def _numbers(values: Iterable[Value]) -> list[int | float]:
+    return [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]

@@ -6,11 +6,14 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from kgen.names import DEFAULT_STAGE
 from kgen.spec import Budget, Objective, Value
 from kgen.sweep.model import Arguments, Metrics
+
+BUILT_IN: Final = ("python", "-m", "kgen_trainer")
+"""The command of kgen's own trainer."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
+import itertools
 import threading
 import time
 import traceback
@@ -16,7 +18,7 @@ from kgen.results.store import Store
 from kgen.spec import Timing, TrialSpec, dump_json
 from kgen.trial.environment import Surroundings
 from kgen.trial.handle import Trial
-from kgen.trial.output import ReportPrinter, Tail
+from kgen.trial.output import ReportPrinter, Tail, printable
 
 Train = Callable[[Trial], None]
 """A user's trainer: trains one trial, reports as it goes, returns when told to stop."""
@@ -88,37 +90,34 @@ class Attempt:
                 ending = Ending(State.INTERRUPTED, None, verdict.reason, TrialExit.INTERRUPTED)
             else:
                 ending = Ending(State.COMPLETE, verdict.outcome, verdict.reason, TrialExit.OK)
-        except BaseException as error:  # whatever a trainer raises, the trial must leave a row
+        except BaseException as error:  # noqa: BLE001  whatever a trainer raises, the trial must leave a row
             ending = self._failure(error)
         return self.finish(ending)
 
     def _failure(self, error: BaseException) -> Ending:
-        code = TrialExit.CRASH + 0
-        if isinstance(error, TrialError):
-            code = error.exit_code
-            self._tail.add(f"{type(error).__name__}: {error}\n")
-        elif isinstance(error, StoreError):
-            code = int(TrialExit.NO_DATA)
-            self._tail.add(f"{error}\n")
-        else:
-            if isinstance(error, SystemExit) and isinstance(error.code, int):
-                code = error.code
-            self._tail.add("".join(traceback.format_exception(error)))
+        code = _exit_code(error)
         if code == TrialExit.OK:  # sys.exit(0) is a return
             verdict = self.trial.ended()
             if verdict.outcome is not None:
                 return Ending(State.COMPLETE, verdict.outcome, verdict.reason, TrialExit.OK)
+        elif isinstance(error, TrialError | StoreError):
+            self._tail.add(f"{type(error).__name__}: {error}\n")
+        else:
+            self._tail.add("".join(traceback.format_exception(error)))
         if self.trial.stopping:  # an error on the way out of an interrupted trial is not the trial's fault
             return Ending(State.INTERRUPTED, None, self.trial.ended().reason, TrialExit.INTERRUPTED)
-        first = (str(error).strip() or "no message").splitlines()[0]
-        return Ending(State.FAILED, None, f"{type(error).__name__}: {first}", code)
+        return Ending(State.FAILED, None, f"{type(error).__name__}: {_first_line(error)}", code)
 
     def finish(self, ending: Ending) -> Ending:
         """Write the row, once. A later call changes nothing and returns what the first one said."""
         with self._lock:
             if self.row is None:
                 row = self._make_row(ending)
-                self._store.write_row_file(row_file(self.spec.id, self.name), rows_to_bytes([row]))
+                for start in itertools.count(2):
+                    if self._store.write_row_file(row_file(row.trial, row.attempt), rows_to_bytes([row])):
+                        break
+                    # The name is taken: a container that was started again in its pod has the pod's name still.
+                    row = dataclasses.replace(row, attempt=f"{self.name}-{start}")
                 self.row = row
                 self.ended.set()
             row = self.row
@@ -140,7 +139,7 @@ class Attempt:
             objective=dump_json(self.spec.objective.to_json()),
             state=ending.state,
             outcome=ending.outcome,
-            exit_reason=ending.reason,
+            exit_reason=printable(ending.reason),
             exit_code=int(ending.exit_code),
             timing=Timing.SHARED if resumed is not None else self._surroundings.timing,
             steps=trial.steps,
@@ -156,6 +155,25 @@ class Attempt:
             environment=self._environment,
             log=ending.log or self._tail.text(),
         )
+
+
+def _exit_code(error: BaseException) -> int:
+    """The code that a process of its own would end with."""
+    if isinstance(error, TrialError):
+        return error.exit_code
+    if isinstance(error, StoreError):
+        return int(TrialExit.NO_DATA)
+    if isinstance(error, SystemExit) and isinstance(error.code, int | None):
+        return (error.code or 0) & 0xFF
+    return int(TrialExit.CRASH)
+
+
+def _first_line(error: BaseException) -> str:
+    try:
+        text = str(error).strip()
+    except Exception:  # noqa: BLE001  a trainer's own exception class may be broken too
+        text = ""
+    return (text or "no message").splitlines()[0]
 
 
 def row_without_process(

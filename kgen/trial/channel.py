@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import queue
 import socket
 import threading
@@ -11,17 +12,16 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from kgen.errors import TrialExit
-from kgen.results.rows import State
+from kgen.results.rows import State, TrialRow
 from kgen.spec import TrialSpec
-
-if TYPE_CHECKING:
-    from kgen.trial.attempt import Attempt, Ending
 
 REPORT_INTERVAL: Final = 0.25
 """Seconds between two reports of one worker."""
+_ORDERLY: Final = frozenset({TrialExit.BAD_PARAMETERS, TrialExit.NO_DEVICE, TrialExit.NO_DATA})
+"""Failures that a trainer has found out by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,19 +78,17 @@ class Ended:
     @property
     def ends_worker(self) -> bool:
         """Whether the worker ends with this trial: whatever crashed may have broken the process for the next one."""
-        return self.state == State.FAILED and self.exit_code == TrialExit.CRASH
+        return self.state == State.FAILED and self.exit_code not in _ORDERLY
 
     @classmethod
-    def of(cls, attempt: Attempt, ending: Ending) -> Ended:
-        """From the row that the attempt has just written."""
-        row = attempt.row
-        assert row is not None, "an attempt has written its row when it ends"
+    def of(cls, row: TrialRow, resident_bytes: int = 0) -> Ended:
+        """What a row says."""
         return cls(
             trial=row.trial,
-            state=str(ending.state),
-            outcome=None if ending.outcome is None else str(ending.outcome),
-            reason=ending.reason,
-            exit_code=int(ending.exit_code),
+            state=str(row.state),
+            outcome=None if row.outcome is None else str(row.outcome),
+            reason=row.exit_reason,
+            exit_code=row.exit_code,
             steps=row.steps,
             steps_to_target=row.steps_to_target,
             seconds_to_target=row.seconds_to_target,
@@ -98,7 +96,7 @@ class Ended:
             total_seconds=row.total_seconds,
             metrics={m.metric: (m.final, m.min, m.max) for m in row.metrics},
             log=row.log,
-            resident_bytes=resident_bytes(),
+            resident_bytes=resident_bytes,
         )
 
 
@@ -122,7 +120,8 @@ def decode(line: bytes) -> Message:
     kind = _KINDS[body.pop("kind")]
     if kind is Start:
         return Start(TrialSpec.from_json(body["trial"]), body["attempt"])
-    return kind(**body)  # type: ignore[no-any-return]
+    message: Message = kind(**body)
+    return message
 
 
 class Channel:
@@ -187,4 +186,4 @@ def resident_bytes() -> int:
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
     except (OSError, ValueError, IndexError):
         return 0
-    return pages * 4096
+    return pages * os.sysconf("SC_PAGE_SIZE")

@@ -15,6 +15,7 @@ from kgen import names
 from kgen.errors import DataError
 from kgen.results.rows import Environment
 from kgen.spec import Timing
+from kgen.trial.output import printable
 
 _ATTEMPT = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,62}")
 
@@ -44,29 +45,35 @@ class Surroundings:
         attempt = environ.get(names.ENV_ATTEMPT) or uuid.uuid4().hex[:12]
         if not _ATTEMPT.fullmatch(attempt):
             raise DataError(f"{names.ENV_ATTEMPT} is {attempt!r}: not letters, digits and '-'")
+        timing, mates = environ.get(names.ENV_TIMING, Timing.SHARED), environ.get(names.ENV_MATES, "0")
+        if timing not in [*Timing]:
+            raise DataError(f"{names.ENV_TIMING} is {timing!r}: not one of {', '.join(Timing)}")
+        if not re.fullmatch(r"\d{1,9}", mates, re.ASCII):
+            raise DataError(f"{names.ENV_MATES} is {mates!r}: not a whole number")
         return cls(
             results=Path(results),
             attempt=attempt,
-            timing=Timing(environ.get(names.ENV_TIMING, Timing.SHARED)),
-            mates=int(environ.get(names.ENV_MATES, "0")),
-            node=environ.get(names.ENV_NODE) or platform.node(),
-            image=environ.get(names.ENV_IMAGE, ""),
-            revision=environ.get(names.ENV_REVISION, ""),
+            timing=Timing(timing),
+            mates=int(mates),
+            node=printable(environ.get(names.ENV_NODE) or platform.node()),
+            image=printable(environ.get(names.ENV_IMAGE, "")),
+            revision=printable(environ.get(names.ENV_REVISION, "")),
         )
 
     def describe(self, trainer: Mapping[str, str]) -> Environment:
         """The row's environment; ``trainer`` is what the trainer knows of itself (framework, device …)."""
+        own = {name: printable(str(value)) for name, value in trainer.items()}
         return Environment(
             node=self.node,
-            device=trainer.get("device") or processor(),
-            device_uuid=trainer.get("device_uuid", ""),
+            device=own.get("device") or processor(),
+            device_uuid=own.get("device_uuid", ""),
             mates=self.mates,
             image=self.image,
             revision=self.revision,
             kgen=kgen.__version__,
-            trainer=trainer.get("trainer", ""),
-            framework=trainer.get("framework", ""),
-            framework_version=trainer.get("framework_version", ""),
+            trainer=own.get("trainer", ""),
+            framework=own.get("framework", ""),
+            framework_version=own.get("framework_version", ""),
             python=platform.python_version(),
         )
 

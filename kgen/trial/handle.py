@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import operator
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -14,6 +15,9 @@ from typing import Any
 from kgen.errors import BadParametersError
 from kgen.results.rows import CurvePoint, MetricSummary, Outcome
 from kgen.spec import Budget, TrialSpec, Value, text_of
+from kgen.trial.output import printable
+
+_LARGEST_STEP = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,7 @@ class Curve:
     series: dict[str, _Series] = field(default_factory=dict)
 
     def add(self, step: int, seconds: float, metrics: Mapping[str, float]) -> None:
+        """The metrics of one report."""
         for name, value in metrics.items():
             self.points.append(CurvePoint(step, seconds, name, value))
             self.series.setdefault(name, _Series()).add(value)
@@ -95,6 +100,7 @@ class Trial:
         self._lock = threading.RLock()
         self._counted = 0.0
         self._started_at: float | None = None
+        self._counts_itself = False
         self._interrupted: str | None = None
         self._curve = Curve()
         self.verdict: Verdict | None = None
@@ -153,10 +159,14 @@ class Trial:
 
     @property
     def seconds(self) -> float:
-        """Counted seconds so far."""
+        """Counted seconds so far; they end with the report that ends the trial."""
         with self._lock:
-            running = 0.0 if self._started_at is None else self._clock() - self._started_at
-            return self._counted + running
+            return self._counted + self._running()
+
+    def _running(self) -> float:
+        if self._started_at is None or self._counts_itself or self.verdict is not None:
+            return 0.0
+        return self._clock() - self._started_at
 
     def parameter(self, name: str, kind: type[Any] | tuple[type[Any], ...] = object) -> Any:
         """A parameter that must be there and be of that type; raises BadParametersError (exit 64) otherwise.
@@ -169,7 +179,8 @@ class Trial:
         kinds = kind if isinstance(kind, tuple) else (kind,)
         if float in kinds and isinstance(value, int) and not isinstance(value, bool):
             return float(value)
-        if not isinstance(value, kinds):
+        known = isinstance(value, kinds) and (not isinstance(value, bool) or bool in kinds or object in kinds)
+        if not known:
             wanted = " or ".join(k.__name__ for k in kinds)
             raise BadParametersError(f"parameter {name!r} is {text_of(value)!r}, not a {wanted}")
         return value
@@ -191,34 +202,45 @@ class Trial:
 
     def _stop_clock(self) -> None:
         with self._lock:
-            if self._started_at is not None:
-                self._counted += self._clock() - self._started_at
-                self._started_at = None
+            self._counted += self._running()
+            self._started_at = None
 
-    def report(self, *, step: int, seconds: float | None = None, **metrics: float) -> Decision:
-        """Record metrics after ``step`` training steps and hear whether to stop.
-
-        The order of the checks: stopped from outside; not a number or infinite (diverged); target reached; budget
-        of steps or of counted seconds spent. The first that holds ends the trial for good. The clock stands while
-        this runs, also inside ``with trial.training()``. ``seconds`` replaces the clock for a trainer that counts
-        its own training time: seconds since the start of this attempt.
-        """
+    @contextlib.contextmanager
+    def _clock_standing(self) -> Iterator[None]:
         was_counting = self._started_at is not None
         self._stop_clock()
         try:
-            values = {name: float(value) for name, value in metrics.items()}
+            yield
+        finally:
+            if was_counting:
+                self._start_clock()
+
+    def report(self, /, *, step: int, seconds: float | None = None, **metrics: float) -> Decision:
+        """Record metrics after ``step`` training steps and hear whether to stop.
+
+        The order of the checks: not a number or infinite (diverged); target reached; budget of steps or of counted
+        seconds spent; stopped from outside, which comes last because a trial that has done its work is a result. The
+        first that holds ends the trial for good. The clock stands while this runs, also inside ``with
+        trial.training()``. ``seconds`` replaces the clock for a trainer that counts its own training time: seconds
+        since the start of this attempt.
+        """
+        with self._clock_standing():
+            step = operator.index(step)
+            if abs(step) > _LARGEST_STEP:
+                raise ValueError(f"step {step} is too large")
+            if seconds is not None and not 0 <= seconds < math.inf:
+                raise ValueError(f"seconds {seconds} is not a time")
+            values = {printable(name): float(value) for name, value in metrics.items()}
             with self._lock:
                 if self.verdict is None:
-                    self._counted = self._counted if seconds is None else seconds
+                    if seconds is not None:
+                        self._counted, self._counts_itself = float(seconds), True
                     self.steps = step
                     self._curve.add(step, self._counted, values)
                     self.verdict = self._judge(step, values)
                 decision = Decision(self.verdict is not None, self.verdict.reason if self.verdict else "")
             self._on_report(step, values)
             return decision
-        finally:
-            if was_counting:
-                self._start_clock()
 
     def _judge(self, step: int, values: Mapping[str, float]) -> Verdict | None:
         budget = self.budget
@@ -230,18 +252,18 @@ class Trial:
         if target is not None and target.metric in values and target.reached_by(values[target.metric]):
             self.steps_to_target, self.seconds_to_target = step, self._counted
             return Verdict(Outcome.REACHED, f"{target}: {values[target.metric]:.6g} at step {step}")
-        if self._interrupted is not None:
-            return Verdict(None, self._interrupted)
         ended = Outcome.FINISHED if target is None else Outcome.CAPPED
         if budget.steps is not None and step >= budget.steps:
             return Verdict(ended, f"budget of {budget.steps} steps spent")
         if budget.seconds is not None and self._counted >= budget.seconds:
             return Verdict(ended, f"budget of {text_of(budget.seconds)} seconds spent")
+        if self._interrupted is not None:
+            return Verdict(None, self._interrupted)
         return None
 
     def diverged(self, reason: str) -> Decision:
         """End the trial as diverged for a reason that the metrics do not show, such as a provably dead network."""
-        with self._lock:
+        with self._clock_standing(), self._lock:
             if self.verdict is None:
                 self.verdict = Verdict(Outcome.DIVERGED, reason)
             return Decision(True, self.verdict.reason)

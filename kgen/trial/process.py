@@ -17,16 +17,17 @@ from kgen.results.rows import State, bytes_to_rows
 from kgen.results.store import Store
 from kgen.spec import TrialSpec
 from kgen.trial.attempt import Attempt, Describe, Ending, Train
-from kgen.trial.channel import Channel, Ended, Interrupt, Report, Start, Started
+from kgen.trial.channel import Channel, Ended, Interrupt, Report, Start, Started, resident_bytes
 from kgen.trial.environment import Surroundings
 from kgen.trial.output import Tail, tee_output
 
 GRACE_SECONDS: Final = 3.0
 """How long a trainer may take to return after SIGTERM before its row is written over its head. Kubernetes grants 30,
 an impatient user five."""
+_PARENT: Final = os.getppid()
 
 
-def main(train: Train, *, describe: Describe = lambda: {}) -> NoReturn:
+def main(train: Train, *, describe: Describe = dict) -> NoReturn:
     """Run ``train`` for the trials that this process was started for, and exit with a code of :class:`TrialExit`.
 
     The environment says which: one trial (a Job), or the stream that a local worker is fed. ``describe`` is called
@@ -46,7 +47,14 @@ def main(train: Train, *, describe: Describe = lambda: {}) -> NoReturn:
         code = error.exit_code if isinstance(error, TrialError) else int(TrialExit.NO_DATA)
     sys.stdout.flush()
     sys.stderr.flush()
-    # Frameworks' own exit hooks can hang or crash; the row is on disk, so nothing is left to wait for.
+    _leave(code)
+
+
+def _leave(code: int) -> NoReturn:
+    """Frameworks' own exit hooks can hang or crash; the row is on disk, so nothing is left to wait for."""
+    if os.getppid() != _PARENT and os.getpid() == os.getsid(0):
+        # A worker whose owner was killed: nobody else is there to end what the trainer has started.
+        os.killpg(0, signal.SIGKILL)
     os._exit(code)
 
 
@@ -57,8 +65,11 @@ class _Process:
         self._surroundings = Surroundings.read()
         self._store = Store(self._surroundings.results)
         self._tail: Tail = tee_output()
+        self._lock = threading.Lock()
         self._current: Attempt | None = None
         self._interrupted: str | None = None
+        self._closed = False
+        """Whether the other side of the channel is done with this process, or gone."""
 
     def run_one(self) -> int:
         """The one trial that the environment names; returns the exit code."""
@@ -75,33 +86,42 @@ class _Process:
         if done is not None:
             print(f"kgen: trial {spec.id} has a result already ({done}); nothing to do")
             return TrialExit.OK
+        attempt = Attempt(
+            spec, self._surroundings.attempt, store=self._store, surroundings=self._surroundings, tail=self._tail
+        )
         with self._hearing_signals():
-            return self._run(Attempt(spec, self._surroundings.attempt, store=self._store,
-                                     surroundings=self._surroundings, tail=self._tail)).exit_code  # fmt: skip
+            if not self._begin(attempt):
+                return TrialExit.INTERRUPTED
+            return attempt.run(self._train, self._describe).exit_code
 
     def serve(self, channel: Channel) -> int:
         """Trials as they come over the channel, until the other side is done with this process."""
         with self._hearing_signals():
             threading.Thread(target=self._listen, args=(channel,), daemon=True).start()
-            while (start := channel.next_start()) is not None and self._interrupted is None:
+            while (start := channel.next_start()) is not None:
                 self._tail.clear()
                 attempt = Attempt(start.trial, start.attempt, store=self._store, surroundings=self._surroundings,
                                   tail=self._tail, on_report=_Sender(channel, start.trial.id))  # fmt: skip
-                channel.send(Started(start.trial.id))
-                ended = Ended.of(attempt, self._run(attempt))
-                channel.send(ended)
-                if ended.ends_worker:
+                if not self._begin(attempt):
                     break
-        return TrialExit.INTERRUPTED if self._interrupted else TrialExit.OK
+                channel.send(Started(start.trial.id))
+                attempt.run(self._train, self._describe)
+                assert attempt.row is not None, "an attempt has written its row when it ends"
+                ended = Ended.of(attempt.row, resident_bytes())
+                channel.send(ended)
+                with self._lock:
+                    self._current = None
+                if ended.ends_worker or self._interrupted is not None:
+                    break
+        return TrialExit.OK if self._interrupted is None else TrialExit.INTERRUPTED
 
-    def _run(self, attempt: Attempt) -> Ending:
-        self._current = attempt
-        if self._interrupted is not None:
-            attempt.trial.interrupt(self._interrupted)
-        try:
-            return attempt.run(self._train, self._describe)
-        finally:
-            self._current = None
+    def _begin(self, attempt: Attempt) -> bool:
+        """Whether the trial may begin; from here on it leaves a row."""
+        with self._lock:
+            if self._interrupted is not None or self._closed:
+                return False
+            self._current = attempt
+            return True
 
     def _listen(self, channel: Channel) -> None:
         """On a thread of its own: hears an interrupt, or that the other side is gone, while a trial is training."""
@@ -110,33 +130,43 @@ class _Process:
                 channel.queue(message)
             elif isinstance(message, Interrupt):
                 self.interrupt(message.reason)
-        if self._current is not None:
+                channel.queue(None)
+        with self._lock:
+            self._closed = True
+            busy = self._current is not None and not self._current.ended.is_set()
+        if busy:
             self.interrupt("the process that fed this worker is gone")
         channel.queue(None)
 
-    def interrupt(self, reason: str) -> None:
-        """End the running trial as interrupted: by its own return if it is quick, else over its head."""
-        self._interrupted = reason
-        attempt = self._current
+    def interrupt(self, reason: str) -> bool:
+        """End the running trial as interrupted: by its own return if it is quick, else over its head.
+
+        False if there is none; none will begin any more.
+        """
+        with self._lock:
+            self._interrupted = self._interrupted or reason
+            attempt = self._current
         if attempt is None:
-            return
+            return False
         attempt.trial.interrupt(reason)
-        if attempt.ended.wait(GRACE_SECONDS):
-            return
-        code = int(TrialExit.INTERRUPTED)
-        try:
-            attempt.finish(Ending(State.INTERRUPTED, None, reason, code))
-        except StoreError as error:
-            print(f"kgen: {error}", file=sys.stderr, flush=True)
-            code = int(TrialExit.NO_DATA)
-        os._exit(code)
+        if not attempt.ended.wait(GRACE_SECONDS):
+            try:
+                code = attempt.finish(Ending(State.INTERRUPTED, None, reason, TrialExit.INTERRUPTED)).exit_code
+            except StoreError as error:
+                print(f"kgen: {error}", file=sys.stderr, flush=True)
+                code = int(TrialExit.NO_DATA)
+            _leave(code)
+        return True
 
     @contextlib.contextmanager
     def _hearing_signals(self) -> Iterator[None]:
         """SIGTERM and SIGINT end the running trial, also while the main thread is deep inside a C library.
 
         A Python handler runs only between two bytecodes of the main thread; the wake-up file descriptor is written
-        at once by the C-level handler, so a thread that reads it hears the signal in time.
+        at once by the C-level handler, so a thread that reads it hears the signal in time. What no thread can help
+        against is a single C call that holds the interpreter's lock throughout (a sort of millions, a regular
+        expression that backtracks): the signal is heard when it is over, or whoever sent it kills the process, and
+        then the local pool writes the row, or Kubernetes starts the trial again.
         """
         reader, writer = socket.socketpair()
         writer.setblocking(False)
@@ -146,11 +176,8 @@ class _Process:
 
         def hear() -> None:
             while data := reader.recv(1):
-                if data[0] in handled:
-                    idle = self._current is None
-                    self.interrupt(signal.Signals(data[0]).name)
-                    if idle:  # nothing is lost with a process between two trials
-                        os._exit(int(TrialExit.INTERRUPTED))
+                if data[0] in handled and not self.interrupt(signal.Signals(data[0]).name):
+                    _leave(TrialExit.INTERRUPTED)  # nothing is lost with a process between two trials
 
         threading.Thread(target=hear, daemon=True).start()
         try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import queue
 import signal
@@ -29,6 +30,9 @@ from kgen.trial.process import main as trial_main
 POLL_SECONDS: Final = 0.1
 STOP_SECONDS: Final = 2.0
 """How long a program may take to end after SIGTERM before it is killed."""
+_LINE_LENGTH: Final = 1 << 20
+"""A longer line of output is taken in parts."""
+_LARGEST_STEP: Final = 2**53
 _ERRORS: Final[Mapping[int, type[TrialError]]] = {
     TrialExit.BAD_PARAMETERS: BadParametersError,
     TrialExit.NO_DEVICE: DeviceError,
@@ -77,8 +81,9 @@ def run_program(trial: Trial, program: Sequence[str], metrics: str) -> None:
                 if values is None:
                     continue
                 reports += 1
-                step = int(values.pop("step", reports))
-                if trial.report(step=step, seconds=values.pop("seconds", None), **values).stop:
+                step = values.pop("step", None)
+                seconds = values.pop("seconds", None)
+                if trial.report(step=reports if step is None else int(step), seconds=seconds, **values).stop:
                     break
             if trial.verdict is not None or trial.stopping:
                 return
@@ -88,19 +93,28 @@ def run_program(trial: Trial, program: Sequence[str], metrics: str) -> None:
         raise _ERRORS.get(code, TrialError)(f"{program[0]} ended with {what}")
     if reports == 0:
         where = "standard output" if metrics == "stdout" else "the file named by KGEN_METRICS_FILE"
-        raise TrialError(f"{program[0]} ended without one metric: expected JSON lines like {{\"step\": 50, \"loss\": 0.3}} on {where}")
+        raise TrialError(
+            f'{program[0]} ended without one metric: expected JSON lines like {{"step": 50, "loss": 0.3}} on {where}'
+        )
 
 
 def parse_line(line: str) -> dict[str, float] | None:
-    """The numbers of one JSON line, or None if it is not a JSON object with a number in it."""
+    """The numbers of one JSON line, or None if it is not a JSON object with a metric in it.
+
+    ``step`` and ``seconds`` are left out where they can't be one.
+    """
     line = line.strip()
     if not line.startswith("{"):
         return None
     try:
         data = json.loads(line)
-    except ValueError:
+        values = {k: float(v) for k, v in data.items() if isinstance(v, int | float) and not isinstance(v, bool)}
+    except (ValueError, OverflowError, RecursionError):
         return None
-    values = {k: float(v) for k, v in data.items() if isinstance(v, int | float) and not isinstance(v, bool)}
+    if not -_LARGEST_STEP <= values.get("step", 0.0) <= _LARGEST_STEP:
+        del values["step"]
+    if not 0 <= values.get("seconds", 0.0) < math.inf:
+        del values["seconds"]
     return values if values.keys() - {"step", "seconds"} else None
 
 
@@ -125,12 +139,13 @@ def _started(program: Sequence[str], environment: Mapping[str, str]) -> Iterator
             env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            text=True,
+            encoding="utf-8",
             errors="replace",
             process_group=0,
         )
-    except OSError as error:
-        raise BadParametersError(f"{program[0]} can't be started: {error.strerror}") from error
+    except (OSError, ValueError) as error:
+        what = error.strerror if isinstance(error, OSError) else error
+        raise BadParametersError(f"{program[0]} can't be started: {what}") from error
     try:
         yield process
     finally:
@@ -138,8 +153,8 @@ def _started(program: Sequence[str], environment: Mapping[str, str]) -> Iterator
             _signal_group(process, signal.SIGTERM)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(STOP_SECONDS)
-            _signal_group(process, signal.SIGKILL)
-            process.wait()
+        _signal_group(process, signal.SIGKILL)  # what it has started and left behind, too
+        process.wait()
 
 
 def _signal_group(process: subprocess.Popen[str], number: signal.Signals) -> None:
@@ -158,32 +173,39 @@ def _lines(process: subprocess.Popen[str], trial: Trial, file: Path | None) -> I
     ]
     for reader in readers:
         reader.start()
-    follow = _Follower(file) if file is not None else None
-    while not trial.stopping:
-        try:
-            line = printed.get(timeout=POLL_SECONDS)
-        except queue.Empty:
-            line = ""
-        ended = line is None
-        if ended:
-            process.wait()
-        if follow is not None:
-            yield from follow.lines()
-        elif line:
-            yield line
-        if ended:
-            readers[1].join(STOP_SECONDS)
-            return
+    with contextlib.ExitStack() as stack:
+        follow = None if file is None else stack.enter_context(_Follower(file))
+        while not trial.stopping:
+            ended = process.poll() is not None
+            if ended:  # a child left behind must not hold the pipes open
+                _signal_group(process, signal.SIGKILL)
+            try:
+                line = printed.get(timeout=STOP_SECONDS if ended else POLL_SECONDS)
+            except queue.Empty:
+                line = None if ended else ""
+            if follow is not None:
+                yield from follow.lines()
+            elif line:
+                yield line
+            if line is None:  # the end of its output
+                process.wait()
+                readers[1].join(STOP_SECONDS)
+                if follow is not None:
+                    yield from follow.lines(to_the_end=True)
+                return
 
 
 def _pump(source: IO[str], target: IO[str], lines: queue.SimpleQueue[str | None] | None) -> None:
-    for line in source:
-        target.write(line)
-        target.flush()
+    try:
+        while line := source.readline(_LINE_LENGTH):
+            with contextlib.suppress(OSError, ValueError):  # as printable in another encoding as can be
+                target.write(line)
+                target.flush()
+            if lines is not None:
+                lines.put(line)
+    finally:
         if lines is not None:
-            lines.put(line)
-    if lines is not None:
-        lines.put(None)
+            lines.put(None)
 
 
 class _Follower:
@@ -193,9 +215,18 @@ class _Follower:
         self._file = file.open(encoding="utf-8", errors="replace")
         self._rest = ""
 
-    def lines(self) -> Iterator[str]:
+    def __enter__(self) -> _Follower:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._file.close()
+
+    def lines(self, *, to_the_end: bool = False) -> Iterator[str]:
+        """What is new; at the end also a last line that nobody ended."""
         *whole, self._rest = (self._rest + self._file.read()).split("\n")
         yield from whole
+        if to_the_end and self._rest:
+            yield self._rest
 
 
 if __name__ == "__main__":

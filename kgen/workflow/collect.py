@@ -27,9 +27,7 @@ def collect_sweep(spec: SweepSpec) -> Collected:
     """
     store = Store(spec.results)
     results = collect(store, expand(spec), spec.objective)
-    analysis = analyse(
-        results.trials, results.curves, name=spec.name, objective=spec.objective, budget=spec.budget
-    )
+    analysis = analyse(results.trials, results.curves, name=spec.name, objective=spec.objective, budget=spec.budget)
     certificate = json.dumps(results.certificate.to_json(), indent=2, ensure_ascii=False) + "\n"
     store.write(f"{COLLECTED_DIR}/{SUMMARY_FILE}", analysis.summary.to_csv(index=False).encode())
     store.write(f"{COLLECTED_DIR}/{CERTIFICATE_FILE}", certificate.encode())

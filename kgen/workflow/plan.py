@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from kgen import names
 from kgen.backends.local.devices import Slot, slots
+from kgen.errors import StoreError
 from kgen.plan import Plan, Seen, plan
 from kgen.spec import TrialSpec
 from kgen.sweep import SweepSpec, expand
@@ -17,8 +18,7 @@ if TYPE_CHECKING:
 
 
 def make_plan(spec: SweepSpec) -> Plan:
-    """One action per trial of the sweep. Raises InputError for a trial that stands in it twice, StoreError for
-    results that can't be read. Changes nothing."""
+    """One action per trial of the sweep. Raises StoreError for results that can't be read. Changes nothing."""
     return plan_on(spec, slots(spec.local.processes, spec.local.gpus))
 
 
@@ -41,8 +41,12 @@ def plan_on(spec: SweepSpec, places: Sequence[Slot]) -> Plan:
 
 
 def _observe(spec: SweepSpec, trials: Sequence[TrialSpec]) -> Mapping[str, Observed]:
-    if not (spec.results / names.ROWS_DIR).is_dir():
-        return {}  # and pyarrow and pandas, half of a plan's time, need not be imported
+    folder = spec.results / names.ROWS_DIR
+    try:
+        if not folder.is_dir():
+            return {}  # and pyarrow, half of a plan's time, need not be imported
+    except OSError as error:
+        raise StoreError(f"{folder}: can't be read: {error.strerror}") from error
     from kgen.results.collect import observe
     from kgen.results.store import Store
 

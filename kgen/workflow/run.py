@@ -103,16 +103,22 @@ def _only_run(store: Store) -> Iterator[None]:
         lock = (store.root / LOCK_FILE).open("a+")
     except OSError as error:
         raise StoreError(f"{store.root}: can't be written: {error.strerror}") from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        with lock:
             lock.seek(0)
-            raise StoreError(f"{store.root}: another kgen run (process {lock.read().strip()}) is at work there") from None
+            owner = lock.read().strip() or "unknown"
+        raise StoreError(f"{store.root}: another kgen run (process {owner}) is at work there") from None
+    except OSError:
+        pass  # some shared file systems know no locks; a trial run twice does no harm, see collect
+    with contextlib.suppress(OSError):  # only for the message above, so a full disk does not matter here
         lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
+        os.write(lock.fileno(), str(os.getpid()).encode())
+    try:
         yield
+    finally:
+        lock.close()
 
 
 @contextlib.contextmanager

@@ -97,7 +97,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2)
     rounds = parser.parse_args().rounds
     print(
-        f"{'round':<5} {'kgen trials':>11} {'s':>7} {'ms/step':>8}   {'rival trials':>12} {'s':>7} {'ms/step':>8}   ratio"
+        f"{'round':<5} {'kgen trials':>11} {'s':>7} {'ms/step':>8}   {'rival':>12} {'s':>7} {'ms/step':>8}   ratio"
     )
     for number in range(rounds):
         with tempfile.TemporaryDirectory() as folder:

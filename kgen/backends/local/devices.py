@@ -26,7 +26,8 @@ class Slot:
     gpu: str | None
     """As in CUDA_VISIBLE_DEVICES; None for CPU work."""
     timing: Timing
-    """Exclusive if no other slot uses the same GPU, or for CPU work the same core or its hyper-thread."""
+    """Exclusive if no other slot uses the same GPU, or for CPU work the same core or its hyper-thread, or a part of a
+    CPU limit that is too small for all."""
     mates: int
     """Other slots on the same device."""
 
@@ -66,7 +67,8 @@ def slots(processes: int | None = None, gpus: int | None = None) -> tuple[Slot, 
     cores = physical_cores()
     if visible:
         return _gpu_slots(visible, cores, processes or len(visible))
-    return _cpu_slots(cores, processes or max(1, min(len(cores), cpu_limit())))
+    limit = cpu_limit()
+    return _cpu_slots(cores, processes or max(1, min(len(cores), limit or len(cores))), limit)
 
 
 def _gpu_slots(gpus: Sequence[str], cores: Sequence[tuple[int, ...]], count: int) -> tuple[Slot, ...]:
@@ -79,21 +81,22 @@ def _gpu_slots(gpus: Sequence[str], cores: Sequence[tuple[int, ...]], count: int
     return tuple(out)
 
 
-def _cpu_slots(cores: Sequence[tuple[int, ...]], count: int) -> tuple[Slot, ...]:
+def _cpu_slots(cores: Sequence[tuple[int, ...]], count: int, limit: int | None) -> tuple[Slot, ...]:
     if not cores:
         timing = Timing.EXCLUSIVE if count == 1 else Timing.SHARED
         return (Slot((), None, timing, count - 1),) * count
     out = []
+    crowded = limit is not None and count > limit
     for i in range(count):
         core = cores[i % len(cores)]
-        mates = len(range(i % len(cores), count, len(cores))) - 1
+        mates = count - 1 if crowded else len(range(i % len(cores), count, len(cores))) - 1
         cpu = core[(i // len(cores)) % len(core)]
         out.append(Slot((cpu,), None, Timing.SHARED if mates else Timing.EXCLUSIVE, mates))
     return tuple(out)
 
 
 def physical_cores() -> list[tuple[int, ...]]:
-    """Logical processors that this process may use, grouped by the core they share; empty where pinning is not known."""
+    """Logical processors that this process may use, by the core they share; empty where pinning is not known."""
     if not hasattr(os, "sched_getaffinity"):
         return []
     allowed = os.sched_getaffinity(0)
@@ -115,9 +118,8 @@ def _siblings(cpu: int) -> tuple[int, ...]:
     return tuple(out)
 
 
-def cpu_limit() -> int:
-    """Whole processors that the container's limit allows; as many as the machine has where there is no limit."""
-    count = os.cpu_count() or 1
+def cpu_limit() -> int | None:
+    """Whole processors that the container's limit allows; None where there is no limit."""
     try:
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
     except (OSError, ValueError):
@@ -125,10 +127,10 @@ def cpu_limit() -> int:
             quota = Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us").read_text(encoding="ascii").strip()
             period = Path("/sys/fs/cgroup/cpu/cpu.cfs_period_us").read_text(encoding="ascii").strip()
         except OSError:
-            return count
+            return None
     if not quota.isdigit() or not period.isdigit():
-        return count
-    return max(1, min(count, int(quota) // int(period)))
+        return None
+    return max(1, int(quota) // int(period))
 
 
 def visible_gpus() -> list[str]:

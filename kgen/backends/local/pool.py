@@ -21,7 +21,7 @@ from kgen.backends.local.devices import Slot
 from kgen.backends.local.worker import Worker, describe_exit
 from kgen.errors import InputError
 from kgen.names import row_file
-from kgen.results.rows import State, rows_to_bytes
+from kgen.results.rows import State, TrialRow, bytes_to_rows, rows_to_bytes
 from kgen.results.store import Store
 from kgen.spec import TrialSpec
 from kgen.sweep import SweepSpec
@@ -36,6 +36,8 @@ GROWTH_BYTES: Final = 1 << 30
 STOP_SECONDS: Final = 8.0
 """How long workers may take to write their interrupted rows before they are killed."""
 _TICK_SECONDS: Final = 0.25
+_OF_ONE_TRIAL: Final = frozenset({names.ENV_TRIAL, names.ENV_ATTEMPT, names.ENV_WORKER})
+"""Variables that this process may have been started with itself."""
 
 OnEvent = Callable[[Message], None]
 
@@ -70,7 +72,8 @@ class Pool:
         self._stopped = self._stopped or reason
 
     def run(self, on_event: OnEvent = lambda message: None) -> None:
-        """Run everything; ``on_event`` hears of each start, report and end. Raises StoreError when rows can't be written and InputError when the program can't start.
+        """Run everything; ``on_event`` hears of each start, report and end. Raises StoreError when rows can't be
+        written and InputError when the program can't start.
 
         Whatever happens, also KeyboardInterrupt, no process is left behind, and every trial that had begun has a row
         if one can be written at all.
@@ -116,15 +119,22 @@ class Pool:
     def _spawn(self, slot: Slot, first: TrialSpec) -> Worker:
         trainer = self._spec.trainer
         self._check_files()
-        words = command_line(
-            trainer.command, first.parameters, first.seed, flags=trainer.arguments is Arguments.FLAGS
-        )
+        words = command_line(trainer.command, first.parameters, first.seed, flags=trainer.arguments is Arguments.FLAGS)
         if words[0] in ("python", "python3"):
             words[0] = sys.executable  # the one that kgen is installed in, whether or not its venv is activated
         if trainer.metrics is not Metrics.REPORT:
             words = [sys.executable, "-m", "kgen.trial.wrap", "--metrics", str(trainer.metrics), "--", *words]
-        environment = {
-            **self._environ,
+        try:
+            return Worker(words, slot, self._environment(slot), self._spec.folder.resolve())
+        except OSError as error:
+            raise InputError.of(
+                str(self._spec.file), "trainer.command", f"{words[0]}: {str(error.strerror).lower()}", "a program here"
+            ) from error
+
+    def _environment(self, slot: Slot) -> dict[str, str]:
+        trainer = self._spec.trainer
+        return {
+            **{name: value for name, value in self._environ.items() if name not in _OF_ONE_TRIAL},
             **slot.environment(),
             **trainer.env,
             names.ENV_RESULTS: str(self._store.root.resolve()),
@@ -132,12 +142,6 @@ class Pool:
             names.ENV_REVISION: trainer.revision,
             "PYTHONUNBUFFERED": "1",
         }
-        try:
-            return Worker(words, slot, environment, self._spec.folder.resolve())
-        except OSError as error:
-            raise InputError.of(
-                str(self._spec.file), "trainer.command", f"{words[0]}: {str(error.strerror).lower()}", "a program here"
-            ) from error
 
     def _check_files(self) -> None:
         """The files that trials were named after must be what now runs."""
@@ -165,6 +169,11 @@ class Pool:
             worker, kind = key.data
             if kind == "socket" and worker in self._workers:
                 self._hear(worker)
+        for worker in [worker for worker in self._workers if worker.has_exited]:
+            while worker in self._workers and worker.is_readable:
+                self._hear(worker)
+            if worker in self._workers:
+                self._lost(worker)
 
     def _hear(self, worker: Worker) -> None:
         messages = worker.receive()
@@ -186,35 +195,33 @@ class Pool:
         code = self._remove(worker)
         if worker.never_began is not None:
             self._pending.appendleft(worker.never_began)
-        elif trial is not None and not self._has_row(trial, attempt):
-            state = State.FAILED if self._stopped is None else State.INTERRUPTED
-            reason = describe_exit(code)
-            if code == 0 and self._spec.trainer.metrics is Metrics.REPORT:
-                reason += ": does it call kgen.trial.main? If it knows nothing of kgen, set trainer.metrics: stdout"
-            self._write_row(worker, trial, attempt, Ending(state, None, reason, code, worker.tail()))
+        elif trial is not None:
+            row = self._row_of(trial, attempt) or self._write_row(worker, trial, attempt, code)
+            self._on_event(Ended.of(row))
         self._fill(worker.slot)
 
-    def _has_row(self, trial: TrialSpec, attempt: str) -> bool:
-        return self._store.exists(f"{names.ROWS_DIR}/{row_file(trial.id, attempt)}")
+    def _row_of(self, trial: TrialSpec, attempt: str) -> TrialRow | None:
+        """The row that the worker wrote before it went without a word, such as after a signal."""
+        name = row_file(trial.id, attempt)
+        if not self._store.exists(f"{names.ROWS_DIR}/{name}"):
+            return None
+        return bytes_to_rows(self._store.read_row_file(name))[0]
 
-    def _write_row(self, worker: Worker, trial: TrialSpec, attempt: str, ending: Ending) -> None:
-        environment = {**worker.slot.environment(), names.ENV_RESULTS: str(self._store.root)}
+    def _write_row(self, worker: Worker, trial: TrialSpec, attempt: str, code: int) -> TrialRow:
+        state = State.FAILED if self._stopped is None else State.INTERRUPTED
+        reason = describe_exit(code)
+        if code == 0 and self._spec.trainer.metrics is Metrics.REPORT:
+            reason += ": does it call kgen.trial.main? If it knows nothing of kgen, set trainer.metrics: stdout"
         row = row_without_process(
             trial,
             attempt,
-            ending,
+            Ending(state, None, reason, code, worker.tail()),
             started=worker.started,
             timing=worker.slot.timing,
-            environment=Surroundings.read(environment).describe({}),
+            environment=Surroundings.read(self._environment(worker.slot)).describe({}),
         )
         self._store.write_row_file(row_file(trial.id, attempt), rows_to_bytes([row]))
-        self._on_event(
-            Ended(
-                trial=trial.id, state=str(ending.state), outcome=None, reason=ending.reason, exit_code=ending.exit_code,
-                steps=0, steps_to_target=None, seconds_to_target=None, seconds=0.0, total_seconds=row.total_seconds,
-                metrics={}, log=ending.log, resident_bytes=0,
-            )
-        )  # fmt: skip
+        return row
 
     def _remove(self, worker: Worker) -> int:
         self._workers.discard(worker)

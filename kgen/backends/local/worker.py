@@ -6,6 +6,7 @@ import collections
 import contextlib
 import datetime as dt
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -74,6 +75,7 @@ class Worker:
         self.attempt = uuid.uuid4().hex[:12]
         self.started = dt.datetime.now(dt.UTC)
         self._tail.clear()
+        self._partial = b""
         self._send(Start(trial, self.attempt))
 
     def interrupt(self, reason: str) -> None:
@@ -108,6 +110,16 @@ class Worker:
         return messages
 
     @property
+    def is_readable(self) -> bool:
+        """Whether :meth:`receive` has something, if only the end."""
+        return bool(select.select([self.socket], [], [], 0)[0])
+
+    @property
+    def has_exited(self) -> bool:
+        """Whether the process is gone, also where a child of it still holds its end of the socket open."""
+        return self.process.poll() is not None
+
+    @property
     def never_began(self) -> TrialSpec | None:
         """The trial that it was handed but, having run others, did not begin any more."""
         return self.trial if self.has_begun and not self._begun else None
@@ -139,16 +151,11 @@ class Worker:
             self.process.kill()
         kill_session(self.process.pid)
         code = self.process.wait()
-        while self.read_output() and self._more_output():
+        while self.read_output() and select.select([self.output], [], [], 0)[0]:
             pass
         self.socket.close()
         os.close(self.output)
         return code
-
-    def _more_output(self) -> bool:
-        import select
-
-        return bool(select.select([self.output], [], [], 0)[0])
 
 
 def kill_session(leader: int) -> None:

@@ -1,0 +1,198 @@
+"""A valid file → SweepSpec, and the mistakes that only several fields together show."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
+
+from pydantic import BaseModel
+
+from kgen.errors import Problem
+from kgen.spec import STEPS_TO_TARGET, TO_TARGET, Budget, Direction, Objective, Target, Value, text_of
+from kgen.sweep import fields, model, space
+from kgen.sweep.command import places_in
+from kgen.sweep.document import Document
+from kgen.sweep.document import Path as FieldPath
+from kgen.sweep.sweepspec import BUILT_IN, Local, SweepSpec, Trainer
+from kgen.sweep.translate import did_you_mean
+
+MAX_TRIALS: Final = 1_000_000
+MAX_FILES_BYTES: Final = 900_000
+"""Of ``trainer.files`` together: they must fit into one ConfigMap of 1 MiB."""
+
+
+class Builder:
+    """Makes the SweepSpec and collects the mistakes that no single field shows.
+
+    ``broken`` fields have mistakes of their own and stand-ins here: nothing is said of what depends on them.
+    """
+
+    def __init__(self, document: Document, parsed: model.SweepFile, broken: Collection[FieldPath]) -> None:
+        self.problems: list[Problem] = []
+        self._document = document
+        self._parsed = parsed
+        self._broken = broken
+        self._file = Path(document.file)
+
+    def build(self) -> SweepSpec:
+        """The sweep; only worth something when there are no ``problems`` afterwards."""
+        parsed = self._parsed
+        alternatives = tuple(self._alternatives())
+        budget = self._budget()
+        size = sum(math.prod(len(v) for v in grid.values()) for grid in alternatives) * parsed.repeats
+        if size > MAX_TRIALS:
+            self._wrong(("parameters",), f"{size:,} trials", f"at most {MAX_TRIALS:,} trials")
+        elif self._is_sound(("parameters",)):
+            self._check_twins(alternatives)
+        if parsed.seed + parsed.repeats - 1 > fields.MAX_INT:
+            self._wrong(("seed",), str(parsed.seed), f"at most {fields.MAX_INT} with all repeats")
+        return SweepSpec(
+            name=parsed.name,
+            seed=parsed.seed,
+            repeats=parsed.repeats,
+            objective=self._objective(budget),
+            trainer=self._trainer(alternatives),
+            alternatives=alternatives,
+            budget=budget,
+            results=(self._file.parent / parsed.results / parsed.name),
+            local=Local(
+                processes=None if parsed.local.processes == "auto" else parsed.local.processes, gpus=parsed.local.gpus
+            ),
+            file=self._file,
+            text=self._document.text,
+            size=size,
+        )
+
+    def _is_sound(self, *paths: FieldPath) -> bool:
+        return not any(path in self._broken for path in paths)
+
+    def _wrong(self, path: FieldPath, found: str, allowed: str) -> None:
+        self.problems.append(self._document.problem(path, found, allowed))
+
+    def _alternatives(self) -> Iterator[Mapping[str, tuple[Value, ...]]]:
+        grids = self._parsed.parameters
+        for grid in grids if isinstance(grids, list) else [grids]:
+            yield MappingProxyType({name: _values(parameter) for name, parameter in grid.items()})
+
+    def _check_twins(self, alternatives: tuple[Mapping[str, tuple[Value, ...]], ...]) -> None:
+        """Each alternative is free of twins, since its values differ; two of them may still meet."""
+        owner: dict[frozenset[tuple[str, tuple[bool, Value]]], int] = {}
+        for number, grid in enumerate(alternatives if len(alternatives) > 1 else ()):
+            names = [*grid]
+            pairs = [[(name, space.identity(value)) for value in grid[name]] for name in names]
+            points = map(frozenset, itertools.product(*pairs))
+            twins = [point for point in points if owner.setdefault(point, number) != number]
+            if twins:
+                values = {name: value for name, (_, value) in twins[0]}
+                words = ", ".join(f"{name}={fields.show(values[name])}" for name in names)
+                more = f" and {len(twins) - 1:,} more" if len(twins) > 1 else ""
+                first = f"first in parameters[{owner[twins[0]]}]"
+                self._wrong(("parameters", number), f"{words}{more} a second time", f"each trial once ({first})")
+
+    def _budget(self) -> Budget:
+        given = self._parsed.budget
+        target = None
+        for metric, bound in (given.target or {}).items():
+            if isinstance(bound, float):
+                target = Target(metric, bound)
+            elif bound.at_least is not None:
+                target = Target(metric, float(bound.at_least))
+            elif bound.at_most is not None:
+                target = Target(metric, float(bound.at_most), Direction.AT_MOST)
+        endless = given.steps is None and given.seconds is None and tuple(self._parsed.trainer.command) == BUILT_IN
+        if endless and self._is_sound(("budget",), ("trainer",)):
+            self._wrong(("budget",), "neither steps nor seconds", "at least one of them, so that every trial ends")
+        return Budget(
+            target=target,
+            steps=given.steps,
+            seconds=given.seconds,
+            check_every_steps=given.check_every_steps,
+            evaluate_every_steps=given.evaluate_every_steps,
+        )
+
+    def _objective(self, budget: Budget) -> Objective:
+        given = self._parsed.objective
+        may_complain = budget.target is None and self._is_sound(("budget",), ("objective",))
+        if given is None:
+            if may_complain:
+                self._wrong(("objective",), "nothing", "a metric, because budget.target is not set either")
+            return Objective(STEPS_TO_TARGET)
+        if given.metric in TO_TARGET and may_complain:
+            self._wrong(("objective", "metric"), given.metric, "a reported metric, or a budget.target to count to")
+        return Objective(given.metric, given.goal, given.at)
+
+    def _trainer(self, alternatives: tuple[Mapping[str, Any], ...]) -> Trainer:
+        given = self._parsed.trainer
+        for i, word in enumerate(given.command if self._is_sound(("parameters",)) else ()):
+            for place in places_in(word):
+                if place != "seed" and not all(place in grid for grid in alternatives):
+                    known = [name for name in alternatives[0] if all(name in grid for grid in alternatives)]
+                    self._wrong(
+                        ("trainer", "command", i),
+                        f"the place {{{place}}}",
+                        f"{{seed}} or a parameter that every trial has: {', '.join(known) or 'there is none'}"
+                        f"{did_you_mean(place, known)}; write {{{{ for a brace",
+                    )
+        self._check_config(given.config, ("trainer", "config"))
+        return Trainer(
+            command=tuple(given.command),
+            arguments=given.arguments,
+            metrics=given.metrics,
+            files=MappingProxyType(dict(self._files(given.files))),
+            config=MappingProxyType(given.config),
+            env=MappingProxyType({name: text_of(value) for name, value in given.env.items()}),
+            revision=given.revision or "",
+            image=given.image or "",
+        )
+
+    def _check_config(self, value: Any, path: FieldPath) -> None:
+        if isinstance(value, dict):
+            for key, item in value.items():
+                self._check_config(item, (*path, key))
+        elif isinstance(value, list):
+            for i, item in enumerate(value):
+                self._check_config(item, (*path, i))
+        else:
+            for found, allowed in fields.number_mistakes(value):
+                self._wrong(path, found, allowed)
+
+    def _files(self, given: list[str]) -> Iterator[tuple[str, bytes]]:
+        total = 0
+        for i, name in enumerate(given):
+            path: FieldPath = ("trainer", "files", i)
+            if not _is_inside(name):
+                self._wrong(path, fields.show(name), "a path below the folder of the sweep file")
+                continue
+            if name in given[:i]:
+                self._wrong(path, f"{name} again", "each file once")
+                continue
+            try:
+                content = read_at_most(self._file.parent / name, MAX_FILES_BYTES)
+            except OSError as error:
+                self._wrong(path, f"{name}: {str(error.strerror).lower()}", "a readable file beside the sweep file")
+                continue
+            total += len(content)
+            if total > MAX_FILES_BYTES:
+                self._wrong(path, f"{total:,} bytes up to here", f"at most {MAX_FILES_BYTES:,} bytes in all files")
+            yield name, content
+
+
+def read_at_most(path: Path, limit: int) -> bytes:
+    """A file's bytes, one more than the limit if it is larger: devices and data sets have no end."""
+    with path.open("rb") as file:
+        return file.read(limit + 1)
+
+
+def _is_inside(name: str) -> bool:
+    return bool(name) and "\0" not in name and not name.startswith("/") and ".." not in re.split(r"[/\\]", name)
+
+
+def _values(parameter: Any) -> tuple[Value, ...]:
+    if isinstance(parameter, BaseModel):
+        return parameter.points  # type: ignore[attr-defined,no-any-return]
+    return space.same_type(parameter if isinstance(parameter, list) else [parameter])

@@ -1,0 +1,212 @@
+"""The parameters of sweep.yaml: lists, ranges, alternatives."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Annotated, Any, Final, Self
+
+from pydantic import AfterValidator, ConfigDict, Discriminator, Field, Tag, ValidationInfo, model_validator
+
+from kgen.spec import Value
+from kgen.sweep import space
+from kgen.sweep.fields import Closed, GridSize, Number, Scalar, Whole, all_wrong, exactly_one, show, wrong
+
+_PARAMETER_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,62}")
+
+
+class LinearRange(Closed):
+    """Evenly spaced values, both ends included."""
+
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["num"]}, {"required": ["step"]}]})
+
+    start: Number = Field(description="First value")
+    stop: Number = Field(description="Last value")
+    num: GridSize | None = Field(None, description="How many values in all")
+    step: Number | None = Field(None, description="Distance of two neighbours, instead of num")
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        exactly_one(self, "num", "step")
+        return self
+
+
+class LogRange(Closed):
+    """Values evenly spaced on a logarithmic scale, both ends included."""
+
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["num"]}, {"required": ["per_decade"]}]})
+
+    start: Number = Field(description="First value, above 0", json_schema_extra={"exclusiveMinimum": 0})
+    stop: Number = Field(description="Last value, above 0", json_schema_extra={"exclusiveMinimum": 0})
+    num: GridSize | None = Field(None, description="How many values in all")
+    per_decade: GridSize | None = Field(None, description="How many for each factor of ten, instead of num")
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        exactly_one(self, "num", "per_decade")
+        return self
+
+
+class IntRange(Closed):
+    """Whole numbers, both ends included."""
+
+    start: Whole = Field(description="First value")
+    stop: Whole = Field(description="Last value")
+    step: Whole = Field(1, description="Distance of two neighbours")
+
+
+@dataclass
+class Tally:
+    """What a file has come to so far; the context of its validation."""
+
+    values: int = 0
+    """In all grids."""
+
+
+class _Range(Closed):
+    except_: list[Scalar] = Field(default_factory=list, alias="except", description="Values to leave out")
+
+    def _points(self) -> tuple[Value, ...]:
+        raise AssertionError("each kind of range has its own")
+
+    @cached_property
+    def points(self) -> tuple[Value, ...]:
+        """The values, exact and in order."""
+        return space.without(self._points(), self.except_)
+
+    @model_validator(mode="after")
+    def _possible(self, info: ValidationInfo) -> Self:
+        tally: Tally = info.context or Tally()
+        if tally.values > space.MAX_GRIDS:
+            raise wrong("more values in the grids up to here", f"at most {space.MAX_GRIDS:,}", self.kind)
+        try:
+            points = self.points
+        except space.SpaceError as error:
+            raise all_wrong([(found, allowed, self._path(rest)) for found, allowed, rest in error.mistakes]) from error
+        tally.values += len(points)
+        for value, following in itertools.pairwise(points):
+            if value == following and space.identity(value) == space.identity(following):
+                raise wrong(f"{show(value)} twice", "different values", self.kind)
+        return self
+
+    def _path(self, part: tuple[str | int, ...]) -> tuple[str | int, ...]:
+        return part if part[0] == "except" else (self.kind, *part)
+
+    @property
+    def kind(self) -> str:
+        """The key that names this kind in the file."""
+        return next(name for name in type(self).model_fields if name != "except_")
+
+
+class LinearParameter(_Range):
+    """A linear grid."""
+
+    linear: LinearRange = Field(description="Evenly spaced, by num or step")
+
+    def _points(self) -> tuple[Value, ...]:
+        r = self.linear
+        return space.linear(r.start, r.stop, num=r.num, step=r.step)
+
+
+class LogParameter(_Range):
+    """A logarithmic grid."""
+
+    log: LogRange = Field(description="Evenly spaced on a logarithmic scale, by num or per_decade")
+
+    def _points(self) -> tuple[Value, ...]:
+        r = self.log
+        return space.log(r.start, r.stop, num=r.num, per_decade=r.per_decade)
+
+
+class IntParameter(_Range):
+    """A grid of whole numbers."""
+
+    int: IntRange = Field(description="Whole numbers from start to stop")
+
+    def _points(self) -> tuple[Value, ...]:
+        r = self.int
+        return space.whole(r.start, r.stop, r.step)
+
+
+def _distinct(values: list[Any]) -> list[Any]:
+    seen: set[tuple[bool, Value]] = set()
+    twice: list[space.Mistake] = []
+    for i, value in enumerate(values):
+        if space.identity(value) in seen:
+            twice.append((f"{show(value)} again", "different values", (i,)))
+        seen.add(space.identity(value))
+    if twice:
+        raise all_wrong(twice)
+    return values
+
+
+Values = Annotated[
+    list[Scalar],
+    Field(min_length=1, max_length=space.MAX_VALUES, json_schema_extra={"uniqueItems": True}),
+    AfterValidator(_distinct),
+]
+
+
+class ValuesParameter(_Range):
+    """A list, in the long form."""
+
+    values: Values = Field(description="The values themselves")
+
+    def _points(self) -> tuple[Value, ...]:
+        return space.same_type(self.values)
+
+
+KINDS: Final = ("values", "linear", "log", "int")
+
+
+def _kind(value: Any) -> str | None:
+    if isinstance(value, list):
+        return "list"
+    if isinstance(value, dict):
+        found = [kind for kind in KINDS if kind in value]
+        return found[0] if len(found) == 1 else None
+    return None if value is None else "scalar"
+
+
+Parameter = Annotated[
+    Annotated[Values, Tag("list")]
+    | Annotated[Scalar, Tag("scalar")]
+    | Annotated[ValuesParameter, Tag("values")]
+    | Annotated[LinearParameter, Tag("linear")]
+    | Annotated[LogParameter, Tag("log")]
+    | Annotated[IntParameter, Tag("int")],
+    Discriminator(
+        _kind,
+        custom_error_type="kgen_parameter",
+        custom_error_message="a list of values, or one of values, linear, log, int",
+    ),
+]
+
+
+def _check_parameter_name(name: str) -> str:
+    if not _PARAMETER_NAME.fullmatch(name):
+        raise wrong(show(name), "a name of letters, digits, '_' and '-', beginning with a letter, at most 63 long")
+    return name
+
+
+ParameterName = Annotated[str, AfterValidator(_check_parameter_name)]
+ParameterGrid = Annotated[
+    dict[ParameterName, Parameter],
+    Field(min_length=1, json_schema_extra={"propertyNames": {"pattern": f"^{_PARAMETER_NAME.pattern}$"}}),
+]
+
+
+def _grid_form(value: Any) -> str | None:
+    return "grid" if isinstance(value, dict) else "alternatives" if isinstance(value, list) else None
+
+
+Parameters = Annotated[
+    Annotated[ParameterGrid, Tag("grid")] | Annotated[list[ParameterGrid], Field(min_length=1), Tag("alternatives")],
+    Discriminator(
+        _grid_form,
+        custom_error_type="kgen_parameter",
+        custom_error_message="a mapping from name to values, or a list of such mappings",
+    ),
+]

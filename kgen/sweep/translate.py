@@ -1,0 +1,117 @@
+"""pydantic's errors in kgen's words: which field of the file, what was found, what is allowed."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from pydantic import BaseModel
+
+from kgen.errors import Problem
+from kgen.sweep import grids, model
+from kgen.sweep.document import Document
+from kgen.sweep.document import Path as FieldPath
+from kgen.sweep.fields import show
+
+
+def translate(document: Document, item: dict[str, Any]) -> list[Problem]:
+    """One of pydantic's errors, which may be several mistakes in one list."""
+    context = item.get("ctx", {})
+    path = file_path(item["loc"])
+    kind, value = item["type"], item["input"]
+    if kind == "kgen":
+        key = item["loc"][-1:] == ("[key]",)
+        return [
+            document.problem((*path, *rest), found, allowed, key=key) for found, allowed, rest in context["mistakes"]
+        ]
+    if kind == "kgen_parameter" and isinstance(value, dict):
+        return [_wrong_kinds(document, path, value, item["msg"])]
+    if kind == "extra_forbidden":
+        allowed = _fields_at(path[:-1])
+        words = ", ".join(allowed) + did_you_mean(str(path[-1]), allowed)
+        return [document.problem(path, f"an unknown field {path[-1]!r}", words, key=True)]
+    if kind == "missing":
+        return [document.problem(path, "nothing", "a value, it is required")]
+    return [document.problem(path, show(value), _allowed(kind, context, value, item["msg"]))]
+
+
+def _wrong_kinds(document: Document, path: FieldPath, value: dict[str, Any], allowed: str) -> Problem:
+    """A parameter that is a mapping, but with none or several of the keys that say what kind it is."""
+    several = [kind for kind in grids.KINDS if kind in value]
+    if several:
+        return document.problem(path, " and ".join(several), f"exactly one of {', '.join(grids.KINDS)}")
+    unknown = next((name for name in value if name != "except"), None)
+    if unknown is None:
+        return document.problem(path, show(value), allowed)
+    words = allowed + did_you_mean(unknown, grids.KINDS)
+    return document.problem((*path, unknown), f"an unknown field {unknown!r}", words, key=True)
+
+
+def file_path(location: tuple[str | int, ...]) -> FieldPath:
+    """pydantic's location without the names of union members, which do not stand in the file."""
+    parts = list(location[:-1] if location[-1:] == ("[key]",) else location)
+    if parts[:1] == ["parameters"]:
+        del parts[1:2]  # grid or alternatives
+        kind = 3 if len(parts) > 1 and isinstance(parts[1], int) else 2
+        del parts[kind : kind + 1]
+    elif parts[:2] == ["budget", "target"]:
+        del parts[3:4]  # share or bound
+    return tuple("except" if part == "except_" else part for part in parts)
+
+
+def _fields_at(path: FieldPath) -> list[str]:
+    """Names of the fields that the mapping at that path may have."""
+    if path[:1] == ("parameters",):
+        kind = 3 if isinstance(path[1], int) else 2
+        return [*_RANGES[path[kind]].model_fields] if len(path) > kind else [*grids.KINDS, "except"]
+    if path[:2] == ("budget", "target"):
+        return [*model.Bound.model_fields]
+    return [*MODELS[path[0] if path else ""].model_fields]
+
+
+_RANGES: Final[dict[str | int, type[BaseModel]]] = {
+    "linear": grids.LinearRange,
+    "log": grids.LogRange,
+    "int": grids.IntRange,
+}
+MODELS: Final[dict[str | int, type[BaseModel]]] = {
+    "": model.SweepFile,
+    "objective": model.ObjectiveModel,
+    "trainer": model.TrainerModel,
+    "budget": model.BudgetModel,
+    "local": model.LocalModel,
+}
+
+
+def near(word: str, known: Iterable[str]) -> list[str]:
+    """The known word that may have been meant, if there is one."""
+    return difflib.get_close_matches(word[:64], list(known), 1, 0.6)
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """The end of a message that lists what is known."""
+    return "".join(f"; did you mean {name}?" for name in near(word, known))
+
+
+def _allowed(kind: str, context: Mapping[str, Any], value: Any, message: str) -> str:
+    match kind:
+        case "string_type":
+            return f'text: "{show(value)}"' if isinstance(value, bool | int | float) else "text"
+        case "list_type":
+            return "a list"
+        case "dict_type" | "model_type":
+            return "a mapping"
+        case "enum" | "literal_error":
+            return str(context.get("expected", message)).replace("'", "")
+        case "greater_than_equal":
+            return f"a whole number from {context['ge']}"
+        case "less_than_equal":
+            return f"at most {context['le']:,}"
+        case "too_short":
+            return "at least one"
+        case "string_too_short":
+            return "text that is not empty"
+        case "too_long":
+            return f"at most {context['max_length']:,}"
+    return message[:1].lower() + message[1:]

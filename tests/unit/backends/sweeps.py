@@ -1,0 +1,102 @@
+"""Small sweeps of toy trainers, run by the real pool in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kgen.backends.local import Pool, Slot
+from kgen.results.rows import TrialRow, bytes_to_rows
+from kgen.results.store import Store
+from kgen.spec import Timing, TrialSpec
+from kgen.sweep import SweepSpec, expand, load
+from kgen.trial.channel import Ended, Message, Started
+
+HEAD = "import os, signal, sys, time\nfrom kgen.trial import *\n"
+
+
+def body(*lines: str) -> str:
+    """A trainer of these lines."""
+    return HEAD + "def train(trial):\n" + "".join(f"    {line}\n" for line in lines) + "main(train)\n"
+
+
+def slot(number: int = 0, **more: Any) -> Slot:
+    """A slot without pinning, so that tests may share a core."""
+    return Slot(**{"cpus": (), "gpu": None, "timing": Timing.SHARED, "mates": number, **more})
+
+
+def sweep(folder: Path, trainer: str, *, count: int = 4, more: str = "", files: str = "[train.py]") -> SweepSpec:
+    """A sweep of ``count`` trials with a parameter ``x`` from 1, of the Python program ``trainer``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "train.py").write_text(trainer)
+    text = more or "  command: [python, train.py]\n"
+    (folder / "sweep.yaml").write_text(
+        "version: 1\nname: toy\nobjective: {metric: loss, goal: minimize}\nbudget: {steps: 100}\n"
+        f"parameters: {{x: {{int: {{start: 1, stop: {count}}}}}}}\ntrainer:\n  files: {files}\n{text}"
+    )
+    return load(folder / "sweep.yaml")
+
+
+@dataclass
+class Story:
+    """What a pool did."""
+
+    spec: SweepSpec
+    trials: Sequence[TrialSpec]
+    messages: list[Message] = field(default_factory=list)
+
+    @property
+    def store(self) -> Store:
+        return Store(self.spec.results)
+
+    @property
+    def rows(self) -> dict[int, TrialRow]:
+        """The row of each trial, by its ``x``; there must be at most one."""
+        out: dict[int, TrialRow] = {}
+        for file in self.store.row_files():
+            for row in bytes_to_rows(self.store.read_row_file(file.name)):
+                x = row.parameters["x"]
+                assert isinstance(x, int)
+                assert x not in out, f"two rows of {x}"
+                out[x] = row
+        return out
+
+    @property
+    def states(self) -> dict[int, str]:
+        """The state in each row."""
+        return {x: str(row.state) for x, row in sorted(self.rows.items())}
+
+    @property
+    def ended(self) -> dict[str, Ended]:
+        """The end of each trial as it was told."""
+        return {message.trial: message for message in self.messages if isinstance(message, Ended)}
+
+    def log(self, x: int) -> dict[str, str]:
+        """What a trial printed as ``name=value``."""
+        return dict(line.split("=", 1) for line in self.rows[x].log.splitlines() if "=" in line)
+
+
+def play(
+    spec: SweepSpec,
+    slots: Sequence[Slot] = (slot(), slot(1)),
+    *,
+    environ: Mapping[str, str] | None = None,
+    on_event: Any = None,
+) -> Story:
+    """Run all trials; ``on_event(pool, message)`` hears of each event, too."""
+    import os
+
+    story = Story(spec, expand(spec))
+    pool = Pool(spec, story.trials, slots=slots, store=story.store, environ=os.environ if environ is None else environ)
+
+    def hear(message: Message) -> None:
+        story.messages.append(message)
+        if on_event is not None:
+            on_event(pool, message)
+
+    pool.run(hear)
+    started = {message.trial for message in story.messages if isinstance(message, Started)}
+    assert started <= {trial.id for trial in story.trials}
+    return story

@@ -1,0 +1,204 @@
+"""``kgen plan``: the forecast as text, JSON, YAML and names; with and without results."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from kgen.results.rows import State
+from kgen.sweep import expand, load
+from tests.unit.cli.ran import Kgen
+from tests.unit.plan.rows import leave, leave_failed
+from tests.unit.sweep.sweeps import text
+
+
+def snapshot(folder: Path) -> dict[str, tuple[int, bytes | None]]:
+    return {
+        str(path.relative_to(folder)): (path.stat().st_mtime_ns, path.read_bytes() if path.is_file() else None)
+        for path in folder.rglob("*")
+    }
+
+
+def yaml(content: str, version: tuple[int, int]) -> Any:
+    reader = YAML(typ="safe", pure=True)
+    reader.version = version
+    return reader.load(content)
+
+
+# -- text ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_new_sweep(sweep_file: Path, kgen: Kgen) -> None:
+    ids = [trial.id for trial in expand(load(sweep_file))]
+    assert (
+        kgen("plan", sweep_file).ok().out
+        == f"""\
+sweep sweep: 8 trials, 1 at a time
+
+  optimizer  sgd, adam
+  rate       1e-3, 1e-2, .1, 1
+
+  {ids[0]}  create  optimizer=sgd rate=1e-3
+  {ids[1]}  create  optimizer=sgd rate=1e-2
+  {ids[2]}  create  optimizer=sgd rate=.1
+  …
+  {ids[5]}  create  optimizer=adam rate=1e-2
+  {ids[6]}  create  optimizer=adam rate=.1
+  {ids[7]}  create  optimizer=adam rate=1
+
+0 done, 8 to run
+at most 800 training steps
+next: kgen run {sweep_file}
+"""
+    )
+
+
+def test_a_small_sweep_is_shown_whole(tmp_path: Path, kgen: Kgen) -> None:
+    file = tmp_path / "sweep.yaml"
+    file.write_text(text(parameters="{a: {int: {start: 1, stop: 6}}}", budget="{seconds: 90, target: {b: 1}}"))
+    out = kgen("plan", file).ok().out
+    assert out.count("  create  ") == 6
+    assert "…" not in out
+    assert "min" in out.split("at most ")[1].splitlines()[0]
+
+
+def test_both_caps_make_the_worst_case(tmp_path: Path, kgen: Kgen) -> None:
+    file = tmp_path / "sweep.yaml"
+    file.write_text(
+        text(
+            parameters="{a: {int: {start: 1, stop: 200}}}",
+            budget="{steps: 2000, seconds: 120, target: {b: 1}}",
+            local="{processes: 1}",
+        )
+    )
+    assert "\nat most 400,000 training steps, 6 h 40 min of training\n" in kgen("plan", file).ok().out
+
+
+def test_a_program_without_caps_takes_as_long_as_it_takes(tmp_path: Path, kgen: Kgen) -> None:
+    file = tmp_path / "sweep.yaml"
+    file.write_text(text(budget="{target: {a: 1}}", trainer="{command: [train]}"))
+    assert "\nat most as long as the trainer takes: the budget names neither steps nor seconds\n" in (
+        kgen("plan", file).ok().out
+    )
+
+
+def test_values_that_would_break_a_line_are_quoted(tmp_path: Path, kgen: Kgen) -> None:
+    file = tmp_path / "sweep.yaml"
+    file.write_text(text(parameters='{a: ["two words", "", "a\\nb", "\\e[31m", ünï]}'))
+    out = kgen("plan", file).ok().out
+    for shown in ('a="two words"', 'a=""', 'a="a\\nb"', 'a="\\u001b[31m"', "a=ünï"):
+        assert f"  create  {shown}\n" in out
+
+
+# -- against results ----------------------------------------------------------------------------------------------
+
+
+def test_done_failed_and_interrupted_trials_are_told_from_new_ones(sweep_file: Path, kgen: Kgen) -> None:
+    spec = load(sweep_file)
+    made = expand(spec)
+    leave(spec, made[0])
+    leave_failed(spec, made[1], "MemoryError: 4 GB")
+    leave(spec, made[2], state=State.INTERRUPTED, outcome=None, exit_reason="SIGTERM")
+    out = kgen("plan", sweep_file).ok().out
+    assert f"  {made[0].id}  done    optimizer=sgd rate=1e-3\n" in out
+    assert f"  {made[1].id}  retry   optimizer=sgd rate=1e-2  (failed: MemoryError: 4 GB)\n" in out
+    assert f"  {made[2].id}  retry   optimizer=sgd rate=.1  (interrupted: SIGTERM)\n" in out
+    assert out.endswith(
+        "1 done, 7 to run (2 of them failed or were interrupted)\n"
+        "at most 700 training steps\n"
+        "about 3 min 30 s, as fast as those that are done\n"
+        f"next: kgen run {sweep_file}\n"
+    )
+
+
+def test_a_failed_trial_that_went_well_later_is_done(sweep_file: Path, kgen: Kgen) -> None:
+    spec = load(sweep_file)
+    first = expand(spec)[0]
+    leave_failed(spec, first, "crash")
+    leave(spec, first, attempt="2")
+    assert f"{first.id}  done  " in kgen("plan", sweep_file).ok().out
+
+
+def test_when_all_is_done_the_next_thing_is_the_report(sweep_file: Path, kgen: Kgen) -> None:
+    spec = load(sweep_file)
+    for trial in expand(spec):
+        leave(spec, trial)
+    assert kgen("plan", sweep_file).ok().out.endswith(f"8 done, 0 to run\nnext: kgen report {sweep_file}\n")
+
+
+def test_an_edit_of_the_file_asks_only_for_what_is_new(sweep_file: Path, kgen: Kgen) -> None:
+    spec = load(sweep_file)
+    for trial in expand(spec):
+        leave(spec, trial)
+    sweep_file.write_text(sweep_file.read_text().replace("[sgd, adam]", "[adam, sgd, adagrad]"))
+    assert "\n8 done, 4 to run\n" in kgen("plan", sweep_file).ok().out
+
+
+@pytest.mark.parametrize("with_rows", [False, True])
+@pytest.mark.parametrize("arguments", [[], ["-o", "json"]])
+def test_it_changes_nothing_on_disk(with_rows: bool, arguments: list[str], sweep_file: Path, kgen: Kgen) -> None:
+    spec = load(sweep_file)
+    if with_rows:
+        leave(spec, expand(spec)[0])
+        leave_failed(spec, expand(spec)[1], "crash")
+    before = snapshot(sweep_file.parent)
+    kgen("plan", sweep_file, *arguments).ok()
+    assert snapshot(sweep_file.parent) == before
+
+
+def test_results_that_can_not_be_read_are_told_and_not_taken_for_none(tmp_path: Path, kgen: Kgen) -> None:
+    file = tmp_path / "sweep.yaml"
+    file.write_text(text(results="x" * 300))
+    ran = kgen("plan", file)
+    assert (ran.code, ran.out) == (3, "")
+    assert ran.err == f"kgen: {tmp_path / ('x' * 300) / 'sweep' / 'rows'}: can't be read: File name too long\n"
+
+
+# -- for programs -------------------------------------------------------------------------------------------------
+
+
+def test_names_are_one_a_line(sweep_file: Path, kgen: Kgen) -> None:
+    assert kgen("plan", sweep_file, "-o", "name").ok().lines == [
+        f"trial/{trial.id}" for trial in expand(load(sweep_file))
+    ]
+
+
+def test_json_has_every_trial_with_its_values(sweep_file: Path, kgen: Kgen) -> None:
+    spec = load(sweep_file)
+    made = expand(spec)
+    leave(spec, made[0])
+    leave_failed(spec, made[1], "crash")
+    found = json.loads(kgen("plan", sweep_file, "--output", "json").ok().out)
+    assert {key: found[key] for key in found if key != "plan"} == {
+        "sweep": "sweep",
+        "trials": 8,
+        "counts": {"create": 6, "done": 1, "retry": 1},
+        "parameters": {"optimizer": "sgd, adam", "rate": "1e-3, 1e-2, .1, 1"},
+        "workers": 1,
+        "worst_case": {"steps": 700, "seconds": None},
+        "expected_seconds": 210.0,
+    }
+    assert found["plan"][1] == {
+        "trial": made[1].id,
+        "action": "retry",
+        "reason": "failed: crash",
+        "seed": 0,
+        "parameters": {"optimizer": "sgd", "rate": 0.01},
+    }
+    assert [item["parameters"] for item in found["plan"]] == [dict(trial.parameters) for trial in made]
+
+
+@pytest.mark.parametrize("version", [(1, 1), (1, 2)])
+def test_yaml_means_the_same_as_json_to_any_reader(version: tuple[int, int], tmp_path: Path, kgen: Kgen) -> None:
+    file = tmp_path / "sweep.yaml"
+    awkward = (
+        '[1e-6, 1e22, -0.5, yes, "no", "1e3", "012", 12:30:45, "", "a\\tb", "\\u2028", ✓, "😀\\x7f", true, 3, "~"]'
+    )
+    file.write_text(text(parameters=f"{{on: {awkward}, 'y': [null-island]}}", name="'1'"))
+    expected = json.loads(kgen("plan", file, "-o", "json").ok().out)
+    assert yaml(kgen("plan", file, "-o", "yaml").ok().out, version) == expected
+    assert len(expected["plan"]) == 16

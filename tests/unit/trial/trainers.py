@@ -1,0 +1,178 @@
+"""Trainers in processes of their own, started as a Job or a local worker would start them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from kgen import names
+from kgen.results.rows import TrialRow, bytes_to_rows
+from kgen.spec import Budget, Objective, TrialSpec
+from kgen.trial.channel import Message, Start, decode, encode
+
+PATIENCE = 60.0
+"""Seconds after which something that should happen never will."""
+
+
+def spec(parameters: Mapping[str, Any] | None = None, trial: str = "aaaaaaaaaa", **budget: Any) -> TrialSpec:
+    """A trial that should run; a target is a pair of metric and value."""
+    return TrialSpec(trial, "sweep", "main", parameters or {}, 7, Budget(**budget), Objective("loss"))
+
+
+def wait_until(condition: Callable[[], bool], what: str) -> None:
+    """Wait for something that is sure to come."""
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end, f"never: {what}"
+        time.sleep(0.005)
+
+
+def environment(results: Path, **more: str) -> dict[str, str]:
+    """A process's environment, without anything of kgen that these tests may run under."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("KGEN_")}
+    return {**clean, names.ENV_RESULTS: str(results), "PYTHONUNBUFFERED": "1", **more}
+
+
+def rows(results: Path) -> list[TrialRow]:
+    """Every row that is there, by file."""
+    files = sorted((results / names.ROWS_DIR).glob("*"))
+    return [row for file in files for row in bytes_to_rows(file.read_bytes())]
+
+
+_started: list[subprocess.Popen[Any]] = []
+_sockets: list[socket.socket] = []
+_watches: list[threading.Timer] = []
+
+
+def end_all() -> None:
+    """End what a test has started, whatever came of it."""
+    while _watches:
+        _watches.pop().cancel()
+    while _sockets:
+        _sockets.pop().close()
+    while _started:
+        process = _started.pop()
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+def _watch(process: subprocess.Popen[Any]) -> None:
+    """So that nobody waits for ever for what it should print or send."""
+    _started.append(process)
+    watch = threading.Timer(PATIENCE, process.kill)
+    watch.daemon = True
+    watch.start()
+    _watches.append(watch)
+
+
+class Job:
+    """One trial in a process of its own, as a Job starts it."""
+
+    def __init__(
+        self, results: Path, trainer: str | Sequence[str], trial: TrialSpec | None = None, **more: str
+    ) -> None:
+        words = [sys.executable, "-c", trainer] if isinstance(trainer, str) else [*trainer]
+        self.results = results
+        self.process = subprocess.Popen(
+            words,
+            env=environment(results, **{names.ENV_TRIAL: (trial or spec()).to_json(), **more}),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+        _watch(self.process)
+        self.output = ""
+
+    def wait_for(self, word: str) -> str:
+        """Read output up to the first line with that word; returns the line."""
+        assert self.process.stdout is not None
+        for line in self.output.splitlines():
+            if word in line:
+                return line
+        for line in self.process.stdout:
+            self.output += line
+            if word in line:
+                return line
+        raise AssertionError(f"never printed {word!r}, but:\n{self.output}")
+
+    def end(self) -> int:
+        """Wait for its end; the exit code."""
+        rest, _ = self.process.communicate(timeout=PATIENCE)
+        self.output += rest
+        return self.process.returncode
+
+    @property
+    def row(self) -> TrialRow:
+        """The only row that there is."""
+        (row,) = rows(self.results)
+        return row
+
+
+class Fed:
+    """A resident worker and the socket that feeds it."""
+
+    def __init__(self, results: Path, trainer: str) -> None:
+        self.results = results
+        self._socket, theirs = socket.socketpair()
+        self._socket.settimeout(PATIENCE)
+        _sockets.append(self._socket)
+        self._buffer = b""
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", trainer],
+            env=environment(results, **{names.ENV_WORKER: str(theirs.fileno())}),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            pass_fds=[theirs.fileno()],
+            start_new_session=True,
+        )
+        _watch(self.process)
+        theirs.close()
+
+    def send(self, *messages: Message) -> None:
+        """Send messages in one piece."""
+        self._socket.sendall(b"".join(encode(message) for message in messages))
+
+    def start(self, trial: TrialSpec, attempt: str) -> None:
+        """Hand it a trial."""
+        self.send(Start(trial, attempt))
+
+    def next(self, kind: type[Message] | None = None) -> Message:
+        """The next message (of a kind); EOFError at the end."""
+        while True:
+            while b"\n" not in self._buffer:
+                data = self._socket.recv(65536)
+                if not data:
+                    raise EOFError
+                self._buffer += data
+            line, _, self._buffer = self._buffer.partition(b"\n")
+            message = decode(line)
+            if kind is None or isinstance(message, kind):
+                return message
+
+    def hang_up(self) -> None:
+        """Close the socket, as a killed owner does."""
+        self._socket.close()
+
+    def end(self) -> int:
+        """Wait for its end; the exit code."""
+        return self.process.wait(PATIENCE)
+
+
+def json_lines(output: str) -> list[dict[str, Any]]:
+    """The reports among what was printed."""
+    return [json.loads(line) for line in output.splitlines() if line.startswith("{")]
