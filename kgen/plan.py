@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -105,19 +105,19 @@ def plan(
     return Plan(name, tuple(planned), budget, workers, seconds_per_trial)
 
 
-def ranges(trials: Sequence[TrialSpec]) -> dict[str, str]:
+def ranges(trials: Sequence[TrialSpec], text: Callable[[Value], str] = text_of) -> dict[str, str]:
     """Each parameter with its values in short: all of them if few, else their number and range."""
     values: dict[str, dict[tuple[bool, Value], Value]] = {}  # true is not 1
     for trial in trials:
         for name, value in trial.parameters.items():
             values.setdefault(name, {}).setdefault((isinstance(value, bool), value), value)
-    return {name: _range(list(found.values())) for name, found in values.items()}
+    return {name: _range(list(found.values()), text) for name, found in values.items()}
 
 
-def _range(values: list[Value]) -> str:
+def _range(values: list[Value], text: Callable[[Value], str]) -> str:
     if len(values) <= 8:
-        return ", ".join(text_of(value) for value in values)
+        return ", ".join(map(text, values))
     numbers: list[Any] = [v for v in values if isinstance(v, int | float)]
     if len(numbers) == len(values):
-        return f"{len(values):,} values from {text_of(min(numbers))} to {text_of(max(numbers))}"
-    return f"{len(values):,} values: {text_of(values[0])} … {text_of(values[-1])}"
+        return f"{len(values):,} values from {text(min(numbers))} to {text(max(numbers))}"
+    return f"{len(values):,} values: {text(values[0])} … {text(values[-1])}"

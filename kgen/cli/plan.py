@@ -64,12 +64,12 @@ def to_json(made: Plan) -> dict[str, Any]:
 
 
 def _lines(made: Plan, file: str) -> list[str]:
-    from kgen.cli.text import duration
+    from kgen.cli.text import duration, short
     from kgen.plan import Action, ranges
 
     counts = made.counts
     lines = [f"sweep {made.name}: {len(made.planned):,} trials, {made.workers} at a time", ""]
-    known = ranges([item.trial for item in made.planned])
+    known = ranges([item.trial for item in made.planned], short)
     width = max(len(name) for name in known)
     lines += [f"  {name:<{width}}  {text}" for name, text in known.items()]
     lines += ["", *_sample(made.planned), ""]

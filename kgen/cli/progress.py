@@ -210,7 +210,8 @@ class LiveTable(Quiet):
                 best.add_row(group, f"{value:.5g}", rest)
             parts.append(best)
         for trial_id, report in sorted(p.running.items()):
-            parts.append(Text(f"  running {trial_id} {parameters(p.trials[trial_id])}{_at(report)}", style="dim"))
+            line = f"  running {trial_id} {parameters(p.trials[trial_id])}{_at(report)}"
+            parts.append(Text(line, style="dim", no_wrap=True, overflow="ellipsis"))
         return Group(*parts)
 
 

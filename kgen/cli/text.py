@@ -41,9 +41,11 @@ def short(value: bool | int | float | str) -> str:
 
 def answer_table(analysis: Analysis) -> str:
     """The answer of a sweep, as a small table under its headline."""
+    from kgen.analysis.text import number
+
     answer = analysis.answer
     header = [answer.group or "", f"best {answer.x}" if answer.x else "best", answer.measure, answer.band]
-    rows = [[row.group, row.best, "–" if row.value is None else f"{row.value:,.4g}", row.band] for row in answer.rows]
+    rows = [[row.group, row.best, number(row.value), row.band] for row in answer.rows]
     columns = [i for i, name in enumerate(header) if name or any(row[i] for row in rows)]
     widths = [max(len(line[i]) for line in [header, *rows]) for i in range(len(header))]
     lines = ["  ".join(line[i].ljust(widths[i]) for i in columns).rstrip() for line in [header, *rows]]

@@ -10,9 +10,9 @@ import contextlib
 import errno
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 from kgen.errors import StoreError
@@ -86,6 +86,19 @@ class Store:
         """Write a derived file, replacing an older one in one step; returns its path. Raises StoreError."""
         self._publish(Path(name), data, replace=True)
         return self.root / name
+
+    def keep_only(self, folder: str, names: Collection[str]) -> None:
+        """Remove files that an earlier run left in a folder of derived ones, of the kinds that were written now.
+
+        Raises StoreError when it can't.
+        """
+        kinds = {PurePosixPath(name).suffix for name in names}
+        for path in (self.root / folder).glob("*"):
+            if path.suffix in kinds and path.name not in names:
+                try:
+                    path.unlink()
+                except OSError as error:
+                    raise StoreError(f"{path}: can't be removed: {error.strerror}") from error
 
     def _publish(self, name: Path, data: bytes, *, replace: bool) -> bool:
         target = self.root / name

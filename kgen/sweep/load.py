@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from pydantic import ValidationError
 
@@ -59,10 +59,13 @@ class _Check:
         self._blocks = {k: dict(v) if isinstance(v, dict) else v for k, v in document.value.items()}
 
     def validate(self) -> model.SweepFile:
+        """The file, or what is right of it."""
+        stand_in: dict[str, Any] = {}
         while True:
             try:
-                return model.validate({**(_STAND_IN if self.broken else {}), **self._blocks})
+                return model.validate({**stand_in, **self._blocks})
             except ValidationError as error:
+                stand_in = _STAND_IN
                 for item in error.errors():
                     path = file_path(item["loc"])
                     if not self._is_known(path, item["type"]):
@@ -86,4 +89,4 @@ class _Check:
             self._blocks.pop(name, None)
 
 
-_STAND_IN: Final = {"version": 1, "name": "stand-in", "parameters": {"stand-in": [0]}}
+_STAND_IN: Final[dict[str, Any]] = {"version": 1, "name": "stand-in", "parameters": {"stand-in": [0]}}

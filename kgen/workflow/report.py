@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-from kgen.names import PAGE_FILE, REPORT_DIR
+from kgen.names import FIGURES_DIR, PAGE_FILE, REPORT_DIR
 from kgen.report import write_report
 from kgen.results.store import Store
 from kgen.sweep import SweepSpec
@@ -17,12 +17,15 @@ def report_sweep(spec: SweepSpec, collected: Collected | None = None) -> tuple[P
     Raises MissingExtraError without matplotlib, StoreError when the store can't be read or written.
     """
     collected = collect_sweep(spec) if collected is None else collected
-    write_report(
+    store = Store(spec.results)
+    written = write_report(
         collected.analysis,
         collected.results.trials,
         collected.results.certificate.to_json(),
         reproduce=f"kgen run {spec.file.name}",
         sweep_text=spec.text,
-        write=Store(spec.results).write,
+        write=store.write,
     )
+    drawn = {path.name for name in written if (path := PurePosixPath(name)).parent.name == FIGURES_DIR}
+    store.keep_only(FIGURES_DIR, drawn)
     return spec.results / REPORT_DIR / PAGE_FILE, collected

@@ -31,13 +31,19 @@ def main() -> None:
     print(f"{'files':>6}  {'':<12} {'seconds':>8}  {'of dataset read':>15}")
     for size in SIZES:
         with tempfile.TemporaryDirectory(prefix="kgen-bench-") as folder:
-            trials = write_rows(Path(folder), size)
-            dataset = best(lambda: ds.dataset(Path(folder, ROWS_DIR), format="parquet").to_table())
-            cold = best(lambda: run(Path(folder), trials, again=False))
-            run(Path(folder), trials, again=True)
-            again = best(lambda: run(Path(folder), trials, again=True))
-        for name, seconds in (("dataset read", dataset), ("cold", cold), ("nothing new", again)):
-            print(f"{size:>6}  {name:<12} {seconds:8.3f}  {seconds / dataset:15.2f}")
+            measured = measure(Path(folder), size)
+        for name, seconds in measured.items():
+            print(f"{size:>6}  {name:<12} {seconds:8.3f}  {seconds / measured['dataset read']:15.2f}")
+
+
+def measure(folder: Path, size: int) -> dict[str, float]:
+    """Seconds of each way to read the same files, in turns."""
+    trials = write_rows(folder, size)
+    return {
+        "dataset read": best(lambda: ds.dataset(folder / ROWS_DIR, format="parquet").to_table()),
+        "cold": best(lambda: run(folder, trials, again=False)),
+        "nothing new": best(lambda: run(folder, trials, again=True)),
+    }
 
 
 def write_rows(folder: Path, size: int) -> list[TrialSpec]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -82,14 +83,13 @@ def play(
     spec: SweepSpec,
     slots: Sequence[Slot] = (slot(), slot(1)),
     *,
-    environ: Mapping[str, str] | None = None,
+    trials: Sequence[TrialSpec] | None = None,
+    environ: Mapping[str, str] = os.environ,
     on_event: Any = None,
 ) -> Story:
-    """Run all trials; ``on_event(pool, message)`` hears of each event, too."""
-    import os
-
-    story = Story(spec, expand(spec))
-    pool = Pool(spec, story.trials, slots=slots, store=story.store, environ=os.environ if environ is None else environ)
+    """Run all trials, or some; ``on_event(pool, message)`` hears of each event, too."""
+    story = Story(spec, expand(spec) if trials is None else trials)
+    pool = Pool(spec, story.trials, slots=slots, store=story.store, environ=environ)
 
     def hear(message: Message) -> None:
         story.messages.append(message)

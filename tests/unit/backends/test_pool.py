@@ -154,7 +154,9 @@ def test_a_worker_that_grows_is_replaced(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_a_trial_handed_to_a_dying_worker_is_neither_lost_nor_blamed(tmp_path: Path) -> None:
     """After its first trial each worker goes away before it begins the one that it has been handed already."""
-    code = HEAD + """
+    code = (
+        HEAD
+        + """
 import threading, kgen.trial.process as process
 count = 0
 def train(trial):
@@ -171,6 +173,7 @@ def take_and_die(self):
 process.Channel.next_start = take_and_die
 main(train)
 """
+    )
     story = play(sweep(tmp_path, code, count=4), [slot()])
     assert story.states == dict.fromkeys(range(1, 5), "complete")
     assert len(set(pids(story).values())) == 4

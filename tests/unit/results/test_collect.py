@@ -21,13 +21,21 @@ from hypothesis import strategies as st
 from kgen.errors import StoreError
 from kgen.names import row_file
 from kgen.results.collect import Certificate, Duplicate, Observed, Results, TrialFile, collect, observe
-from kgen.results.rows import CurvePoint, MetricSummary, Outcome, State, TrialRow, rows_to_bytes
+from kgen.results.rows import (
+    CurvePoint,
+    MetricSummary,
+    Outcome,
+    State,
+    TrialRow,
+    rows_to_bytes,
+    rows_to_table,
+    table_to_bytes,
+)
 from kgen.results.store import Store
 from kgen.spec import Budget, Objective, Timing, TrialSpec, WrittenFloat
 from tests.unit.results.made import expected, row, write, write_bytes
 
 STEPS, SECONDS = Objective("steps_to_target"), Objective("seconds_to_target")
-EXACTLY = dict(check_exact=True)
 
 
 class CountingStore(Store):
@@ -171,8 +179,6 @@ def test_a_row_that_no_kgen_writes_is_named_among_many_good_ones(tmp_path: Path)
     """Values are checked over many files at once; one bad file must not cost the others."""
     for i in range(150):
         write(tmp_path, row(f"t{i}"))
-    from kgen.results.rows import rows_to_table, table_to_bytes
-
     table = rows_to_table([row("t7", "bad")])
     table = table.set_column(table.schema.get_field_index("state"), "state", pa.array(["happy"]))
     write_bytes(tmp_path, "t7.bad.parquet", table_to_bytes(table))
@@ -216,13 +222,14 @@ def test_parameters_come_typed_from_the_sweep_file(tmp_path: Path) -> None:
     trials = [TrialSpec(f"t{i}", "s", "main", p, i, Budget()) for i, p in enumerate(values)]
     write(tmp_path, row("t0", parameters={"rate": 99}))
     frame = collect(Store(tmp_path), trials, STEPS).trials
-    kinds = {name.removeprefix("param."): str(kind) for name, kind in frame.dtypes.items() if "param." in str(name)}
+    columns = [str(name) for name in frame.columns if str(name).startswith("param.")]
+    kinds = {name.removeprefix("param."): str(frame[name].dtype) for name in columns}
     assert kinds == {"rate": "float64", "units": "Int64", "deep": "boolean", "name": "str", "long": "float64",
                      "mixed": "str"}  # fmt: skip
     assert list(frame["param.rate"][:2]) == [0.001, 2]
     assert list(frame["param.units"][:2]) == [3, 2**62]
     assert list(frame["param.mixed"][:2]) == ["1", "auto"]
-    assert frame[[name for name in frame if name.startswith("param.")]].iloc[2].isna().all()
+    assert frame[columns].iloc[2].isna().all()
     stored = pq.read_schema(tmp_path / "collected" / "trials.parquet")
     assert stored.field("param.long").type == pa.decimal128(38, 0)
 
@@ -235,7 +242,7 @@ def test_metrics_become_columns_and_curves_become_lines(tmp_path: Path) -> None:
     results = gather(tmp_path, 4)
     frame = results.trials
     assert frame["final.loss"].isna().tolist() == [False, True, True, True]
-    assert frame.loc[0, ["final.loss", "min.loss", "max.loss", "final.acc"]].tolist() == [1, 0.5, 3, 0.9]
+    assert [frame[name][0] for name in ("final.loss", "min.loss", "max.loss", "final.acc")] == [1, 0.5, 3, 0.9]
     assert frame.loc[2, "min.loss"] == 2
     assert results.curves.to_dict("list") == {
         "trial": ["t0", "t0", "t3"], "step": [1, 1, 9], "seconds": [0.5, 0.5, 1.5],
@@ -275,6 +282,7 @@ def test_results_do_not_depend_on_the_order_in_which_files_came(tmp_path: Path) 
         row("t2", "y", ended=3), row("other"),
     ]  # fmt: skip
     found: list[Results] = []
+    last = gather(tmp_path / "nothing", 4)
     for number, order in enumerate([history, history[::-1], random.Random(1).sample(history, len(history))]):
         root = tmp_path / str(number)
         for item in order:  # one after another, as a collection beside a running sweep sees them
@@ -353,8 +361,6 @@ def test_a_damaged_cache_is_made_again(tmp_path: Path, how: str) -> None:
     elif how == "foreign":
         pq.write_table(pa.table({"file": ["t0.a.parquet"]}), cache)
     elif how == "older":
-        from kgen.results.rows import table_to_bytes
-
         cache.write_bytes(table_to_bytes(pq.read_table(pa.BufferReader(data)).drop_columns(["log", "node"])))
     else:
         middle = len(data) // 2

@@ -96,7 +96,8 @@ def test_parameters_keep_type_text_and_bits(parameters: dict[str, Value]) -> Non
         if isinstance(value, float):
             assert float(found).hex() == float(value).hex()
         if isinstance(value, WrittenFloat):
-            assert isinstance(found, WrittenFloat) and found.text == value.text
+            assert isinstance(found, WrittenFloat)
+            assert found.text == value.text
 
 
 @pytest.mark.parametrize(
@@ -137,8 +138,10 @@ def test_other_tools_can_read_a_row_file() -> None:
 def test_a_row_counts_only_where_it_is_valid_for_the_objective() -> None:
     seconds, steps = Objective("seconds_to_target"), Objective("steps_to_target")
     shared = row(timing=Timing.SHARED)
-    assert row().counts_for(seconds) and row().counts_for(steps)
-    assert shared.counts_for(steps) and not shared.counts_for(seconds)
+    assert row().counts_for(seconds)
+    assert row().counts_for(steps)
+    assert shared.counts_for(steps)
+    assert not shared.counts_for(seconds)
     assert not row(state=State.INTERRUPTED).counts_for(steps)
 
 
@@ -234,7 +237,7 @@ def test_a_file_that_was_changed_in_any_way_is_refused(data: st.DataObject) -> N
     put = data.draw(st.binary(max_size=64))
     changed = SMALL[:place] + put + SMALL[place + cut :]
     if changed != SMALL:
-        with pytest.raises(ValueError, match="."):
+        with pytest.raises(ValueError, match=r"."):
             bytes_to_rows(changed)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -251,4 +250,3 @@ def test_a_writer_killed_at_any_moment_leaves_whole_files_only(tmp_path: Path) -
     for file in files:
         assert bytes_to_rows(store.read_row_file(file.name))[0].log == "x" * 20_000
     assert store.read("derived") == data
-    assert signal.SIGKILL == 9

@@ -48,8 +48,14 @@ def test_the_same_file_in_another_form_gives_the_same_trials(file: str) -> None:
 
 
 def test_a_byte_order_mark_on_disk_is_passed_over(tmp_path: Path) -> None:
-    (tmp_path / "sweep.yaml").write_bytes(b"\xef\xbb\xbf" + PLAIN.replace("\n", "\r\n").encode())
-    assert len(expand(load(tmp_path / "sweep.yaml"))) == 2
+    file = tmp_path / "sweep.yaml"
+    file.write_bytes(b"\xef\xbb\xbf" + PLAIN.replace("\n", "\r\n").encode())
+    assert len(expand(load(file))) == 2
+    file.write_bytes(b"\xef\xbb\xbf" + text(version="2").encode())
+    with pytest.raises(InputError) as caught:
+        load(file)
+    (problem,) = caught.value.problems
+    assert (problem.column, problem.source) == (10, "version: 2")
 
 
 def test_anchors_and_aliases_stand_for_what_they_name() -> None:
@@ -159,6 +165,10 @@ def test_every_duplicate_key_is_found_with_where_it_stood_first() -> None:
 def test_mistakes_of_the_text_and_of_the_fields_come_together() -> None:
     fields = [p.field for p in problems(text(parameters="{a: *gone, a: [2]}", seed="x", name="A"))]
     assert fields == ["name", "parameters.a", "parameters.a", "seed"]
+
+
+def test_a_mistake_of_the_text_hides_no_missing_field() -> None:
+    assert [p.field for p in problems(text(name=None, parameters="{a: *gone}"))] == ["name", "parameters.a"]
 
 
 def test_what_was_found_before_a_syntax_error_is_told_with_it() -> None:

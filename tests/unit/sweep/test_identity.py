@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -139,6 +140,11 @@ def test_a_part_that_all_trials_share_changes_all_of_them(edits: list[tuple[str,
 )
 def test_a_part_of_a_trials_own_changes_exactly_its_own(edits: list[tuple[str, str]], kept: int) -> None:
     assert len(set(changed(*edits)) & set(ids(BASE))) == kept
+
+
+def test_the_stage_counts() -> None:
+    spec = loads(BASE)
+    assert not {t.id for t in expand(dataclasses.replace(spec, stage="best"))} & {t.id for t in expand(spec)}
 
 
 def test_the_content_of_a_file_counts_and_so_does_its_name(tmp_path: Path) -> None:

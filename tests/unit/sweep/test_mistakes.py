@@ -96,6 +96,7 @@ def test_what_several_fields_show_comes_together_with_what_single_fields_show() 
         {"budget": "{step: 10, target: {accuracy: 0.9}}"},  # not also: neither steps nor seconds
         {"budget": None, "bugdet": "{steps: 3, target: {a: 0.5}}"},  # not also: no target, no cap
         {"parameters": "{a: *b}", "trainer": "{command: [run, '{b}']}"},  # not also: no such parameter
+        {"budget": "{steps: 1, target: *gone}"},  # not also: no target
         {"trainer": "{comand: [run]}", "budget": "{target: {a: 0.5}}"},  # not also: the default command never ends
         {"objective": "{metric: '', goal: maximize}"},  # not also: the metric is missing
     ],
@@ -358,6 +359,7 @@ def test_alternatives_with_other_parameters_never_meet() -> None:
         ("{steps: 1, target: {a: {at_most: .inf}}}", "budget.target.a.at_most: found inf, allowed a finite number"),
         ("{steps: -1, target: {a: 1}}", "budget.steps: found -1, allowed a whole number from 1"),
         ("{steps: 0.5, target: {a: 1}}", "budget.steps: found 0.5, allowed a whole number"),
+        ("{seconds: 0, target: {a: 1}}", "budget.seconds: found 0, allowed a number above 0"),
         ("{seconds: -2, target: {a: 1}}", "budget.seconds: found -2, allowed a number above 0"),
         ("{seconds: .inf, target: {a: 1}}", "budget.seconds: found inf, allowed a finite number"),
         ("{steps: 1, check_every_steps: 0, target: {a: 1}}", "budget.check_every_steps: found 0, allowed a whole"),

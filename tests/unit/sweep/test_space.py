@@ -202,6 +202,7 @@ def test_one_value_needs_no_list() -> None:
 def test_except_takes_values_out_in_any_spelling() -> None:
     assert values("{log: {start: 1e-2, stop: 100, per_decade: 1}, except: [1.0, 1e1]}") == [0.01, 0.1, 100]
     assert values("{values: [a, b, c], except: [b]}") == ["a", "c"]
+    assert values("{values: [1, true, x], except: [true]}") == [1, "x"]
 
 
 def test_every_exception_that_is_no_value_is_named_with_the_nearest() -> None:

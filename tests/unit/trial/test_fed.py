@@ -10,8 +10,8 @@ import pytest
 
 from kgen.results.rows import State
 from kgen.trial.channel import Ended, Interrupt, Message, Report, Start, Started, decode, encode
-from tests.unit.trial.trainers import Fed, rows, spec, wait_until
 from tests.unit.trial.test_single import body
+from tests.unit.trial.trainers import Fed, rows, spec, wait_until
 
 FIRST, SECOND = spec({"x": 1.5}, "aaaaaaaaaa"), spec({"x": 2}, "bbbbbbbbbb")
 QUICK = body("trial.report(step=1, loss=os.getpid())")
@@ -27,11 +27,11 @@ def begun(results: Path, trial: str) -> None:
 
 
 def test_a_message_survives_the_socket() -> None:
-    ended = Ended("a", "complete", None, "r\n", 0, 1, None, float("inf"), 1.0, 2.0, {"m": (1.0, 2.0, 3.0)}, "é\0", 5)
+    ended = Ended("a", "complete", None, "r\n", 0, 1, None, float("inf"), 1.0, 2.0, {}, "é\0", 5)
     for message in (Start(FIRST, "x"), Interrupt("why"), Started("a"), Report("a", 3, {"m": 0.5}), ended):
         assert encode(message).count(b"\n") == 1
         back = decode(encode(message).rstrip())
-        assert back == message or list(map(str, back.metrics["m"])) == ["1.0", "2.0", "3.0"]  # type: ignore[union-attr]
+        assert back == message
 
 
 def test_one_process_runs_many_trials(tmp_path: Path) -> None:

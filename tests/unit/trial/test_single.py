@@ -192,7 +192,7 @@ def test_a_trainer_that_crashes_before_main_leaves_no_row(tmp_path: Path) -> Non
     ],
 )
 def test_a_wrong_environment_is_said_in_one_line(tmp_path: Path, name: str, value: str, message: str) -> None:
-    job = Job(tmp_path, TRAIN, **{name: value})
+    job = Job(tmp_path, TRAIN, spec(), **{name: value})
     assert job.end() == 66
     assert job.output.startswith(f"kgen: {message}")
     assert job.output.count("\n") == 1

@@ -167,3 +167,14 @@ def test_the_same_rows_give_the_same_bytes(tmp_path: Path) -> None:
     page, _ = report_sweep(spec)
     assert page.is_file()
     assert everything() == first
+
+
+def test_a_report_leaves_no_figure_of_an_earlier_one(tmp_path: Path) -> None:
+    spec = sweep(tmp_path, GOOD)
+    go(spec)
+    figures = spec.results / "figures"
+    drawn = {path.name for path in figures.iterdir()}
+    (figures / "of_another_objective.svg").write_text("<svg/>")
+    (figures / "notes.txt").write_text("the user's own")
+    report_sweep(spec)
+    assert {path.name for path in figures.iterdir()} == drawn | {"notes.txt"}
