@@ -6,6 +6,11 @@ import fcntl
 from collections.abc import Generator
 
 import pytest
+from hypothesis import settings
+
+# Random examples take as long as they take: the machine may be busy.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 _ALONE = "alone"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
@@ -13,6 +14,7 @@ from kgen.sweep import space
 
 _SHOWN: Final = 40
 """Characters of a value in a message."""
+_NOT_ZERO: Final = re.compile(r"[^eE]*[1-9]")
 _DIGITS: Final = 38
 """Of a whole number: what Arrow's decimal type holds."""
 MAX_INT: Final = 2**63 - 1
@@ -47,7 +49,7 @@ def number_mistakes(value: Any) -> list[tuple[str, str]]:
     """What is found and what is allowed, for NaN, infinity, and numbers that a double or a table can't hold."""
     if isinstance(value, float) and not math.isfinite(value):
         return [(show(value), "a finite number")]
-    if isinstance(value, float) and value == 0 and space.exact(value) != 0:
+    if isinstance(value, float) and value == 0 and _NOT_ZERO.match(text_of(value)):
         return [(show(value), "a number that a double can tell from 0, at least 5e-324")]
     if isinstance(value, int) and abs(value) >= 10**_DIGITS:
         return [(f"a whole number of {len(str(abs(value)))} digits", f"at most {_DIGITS} digits")]

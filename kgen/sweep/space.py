@@ -36,6 +36,8 @@ class SpaceError(ValueError):
 
 def exact(value: Value) -> Decimal:
     """The number as written, not as rounded to a double."""
+    if value == 0:  # in any spelling; its exponent may be more than Decimal takes
+        return Decimal(0)
     return Decimal(value.text if isinstance(value, WrittenFloat) else repr(value))
 
 

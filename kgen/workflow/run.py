@@ -13,7 +13,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Final, Protocol
 
-from kgen.backends.local import Pool, slots
+from kgen.backends.local.devices import slots
+from kgen.backends.local.pool import Pool
 from kgen.errors import InterruptedRunError, MissingExtraError, StoreError
 from kgen.names import SWEEP_FILE
 from kgen.plan import Plan

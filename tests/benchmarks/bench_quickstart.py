@@ -96,9 +96,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=2)
     rounds = parser.parse_args().rounds
-    print(
-        f"{'round':<5} {'kgen trials':>11} {'s':>7} {'ms/step':>8}   {'rival':>12} {'s':>7} {'ms/step':>8}   ratio"
-    )
+    print(f"{'round':<5} {'kgen trials':>11} {'s':>7} {'ms/step':>8}   {'rival':>12} {'s':>7} {'ms/step':>8}   ratio")
     for number in range(rounds):
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "quickstart.yaml"

@@ -133,6 +133,18 @@ class Sweep:
         return trials[columns]
 
 
+def goes_on(sweep: Sweep, clean_table: pd.DataFrame) -> None:
+    """The second run gives the clean table, and ran nothing twice that had a result."""
+    done = set(sweep.complete())
+    before = {row.attempt for row in sweep.rows()}
+    code, _, err = sweep.run()
+    assert code == 0, err
+    pd.testing.assert_frame_equal(sweep.table(), clean_table)
+    assert sweep.complete() == dict.fromkeys(range(1, TRIALS + 1), 1)
+    again = {row.parameters["n"] for row in sweep.rows() if row.attempt not in before}
+    assert not again & done
+
+
 @pytest.fixture
 def sweep(tmp_path: Path) -> Iterator[Sweep]:
     made = Sweep(tmp_path)

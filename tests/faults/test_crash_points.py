@@ -17,7 +17,7 @@ from kgen.workflow.collect import collect_sweep
 from kgen.workflow.plan import make_plan
 from kgen.workflow.run import run_sweep
 from tests.unit.backends.sweeps import body, play, slot, sweep
-from tests.unit.workflow.test_verbs import Show
+from tests.unit.workflow.shown import Show
 
 # Counts each step at which a write can be cut off, and kills the process at the one that is asked for: a temporary
 # file half written, whole but without its name, under both names, and before the folder is on the disk.

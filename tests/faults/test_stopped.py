@@ -13,21 +13,9 @@ import pandas as pd
 import pytest
 
 from kgen.results.rows import State
-from tests.faults.conftest import TRIALS, Sweep, wait_for
+from tests.faults.conftest import TRIALS, Sweep, goes_on, wait_for
 
 HELD = 4
-
-
-def goes_on(sweep: Sweep, clean_table: pd.DataFrame) -> None:
-    """The second run gives the clean table, and ran nothing twice that had a result."""
-    done = set(sweep.complete())
-    before = {row.attempt for row in sweep.rows()}
-    code, _, err = sweep.run()
-    assert code == 0, err
-    pd.testing.assert_frame_equal(sweep.table(), clean_table)
-    assert sweep.complete() == dict.fromkeys(range(1, TRIALS + 1), 1)
-    again = {row.parameters["n"] for row in sweep.rows() if row.attempt not in before}
-    assert not again & done
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

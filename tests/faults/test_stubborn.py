@@ -9,8 +9,7 @@ import pandas as pd
 import pytest
 
 from kgen.results.rows import State
-from tests.faults.conftest import TRAINER, TRIALS, Sweep, wait_for
-from tests.faults.test_stopped import goes_on
+from tests.faults.conftest import TRAINER, TRIALS, Sweep, goes_on, wait_for
 
 HELD = 4
 DEAF = TRAINER.replace(" and not trial.stopping", "")

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kgen.backends.local import Pool, Slot
+from kgen.backends.local.devices import Slot
+from kgen.backends.local.pool import Pool
 from kgen.results.rows import TrialRow, bytes_to_rows
 from kgen.results.store import Store
 from kgen.spec import Timing, TrialSpec

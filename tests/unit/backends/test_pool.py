@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from kgen.backends.local import Slot
 from kgen.backends.local import pool as pool_module
+from kgen.backends.local.devices import Slot
 from kgen.errors import InputError, StoreError
 from kgen.results.rows import State
 from kgen.spec import Timing

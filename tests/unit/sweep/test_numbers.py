@@ -172,6 +172,7 @@ def test_every_integer_up_to_38_digits_keeps_its_digits(number: int) -> None:
         ("0x" + "f" * 2990, "found a whole number of 3601 digits, allowed at most 38 digits"),
         ("1e400", "found 1e400, allowed a finite number"),
         ("1e-400", "found 1e-400, allowed a number that a double can tell from 0, at least 5e-324"),
+        (f"1e-{'9' * 30}", f"found 1e-{'9' * 30}, allowed a number that a double can tell from 0, at least 5e-324"),
         (".inf", "found inf, allowed a finite number"),
         ("-.INF", "found -inf, allowed a finite number"),
         (".nan", "found nan, allowed a finite number"),

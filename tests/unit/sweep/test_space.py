@@ -120,6 +120,10 @@ def test_a_linear_grid_meets_zero_exactly() -> None:
     assert values("{linear: {start: -1, stop: 2, num: 10}}")[3] == 0
 
 
+def test_zero_may_be_written_in_any_way() -> None:
+    assert values(f"{{linear: {{start: 0e{'9' * 30}, stop: -0.0e-9, num: 1}}}}") == [0]
+
+
 def test_a_linear_grid_may_descend() -> None:
     assert values("{linear: {start: 1, stop: 0, step: -0.25}}") == [1, 0.75, 0.5, 0.25, 0]
 

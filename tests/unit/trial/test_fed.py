@@ -10,8 +10,7 @@ import pytest
 
 from kgen.results.rows import State
 from kgen.trial.channel import Ended, Interrupt, Message, Report, Start, Started, decode, encode
-from tests.unit.trial.test_single import body
-from tests.unit.trial.trainers import Fed, rows, spec, wait_until
+from tests.unit.trial.trainers import Fed, body, rows, spec, wait_until
 
 FIRST, SECOND = spec({"x": 1.5}, "aaaaaaaaaa"), spec({"x": 2}, "bbbbbbbbbb")
 QUICK = body("trial.report(step=1, loss=os.getpid())")

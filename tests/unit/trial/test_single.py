@@ -18,9 +18,8 @@ import kgen
 from kgen import names
 from kgen.results.rows import CurvePoint, MetricSummary, Outcome, State
 from kgen.spec import Budget, Target, Timing, WrittenFloat
-from tests.unit.trial.trainers import Job, json_lines, rows, spec
+from tests.unit.trial.trainers import HEAD, Job, body, json_lines, rows, spec
 
-HEAD = "import os, sys, time\nfrom kgen.trial import *\n"
 TRAIN = (
     HEAD
     + """\
@@ -35,11 +34,6 @@ main(train, describe=lambda: {"trainer": "toy", "framework": "none", "framework_
                               "device_uuid": "u"})
 """
 )
-
-
-def body(*lines: str) -> str:
-    """A trainer of these lines."""
-    return HEAD + "def train(trial):\n" + "".join(f"    {line}\n" for line in lines) + "main(train)\n"
 
 
 # -- the row
@@ -116,7 +110,12 @@ def test_what_is_no_result_does_not_hinder_a_second_start(tmp_path: Path) -> Non
     folder.mkdir()
     (folder / "aaaaaaaaaa.torn.parquet").write_bytes(b"PAR1")
     assert Job(tmp_path, body("raise ValueError('no')")).end() == 1
-    assert Job(tmp_path, body("os.kill(os.getpid(), 15); time.sleep(60)"), KGEN_ATTEMPT="cut").process.wait() == 143
+    assert (
+        Job(
+            tmp_path, body("os.kill(os.getpid(), 15)", "while not trial.stopping: time.sleep(0.01)"), KGEN_ATTEMPT="cut"
+        ).end()
+        == 143
+    )
     assert Job(tmp_path, TRAIN, spec(trial="bbbbbbbbbb", steps=10)).end() == 0
     (folder / "aaaaaaaaaa.torn.parquet").unlink()
     assert Job(tmp_path, TRAIN, spec(steps=10)).end() == 0

@@ -23,6 +23,11 @@ PATIENCE = 60.0
 """Seconds after which something that should happen never will."""
 
 
+def body(*lines: str) -> str:
+    """A trainer of these lines."""
+    return HEAD + "def train(trial):\n" + "".join(f"    {line}\n" for line in lines) + "main(train)\n"
+
+
 def spec(parameters: Mapping[str, Any] | None = None, trial: str = "aaaaaaaaaa", **budget: Any) -> TrialSpec:
     """A trial that should run; a target is a pair of metric and value."""
     return TrialSpec(trial, "sweep", "main", parameters or {}, 7, Budget(**budget), Objective("loss"))
@@ -48,6 +53,7 @@ def rows(results: Path) -> list[TrialRow]:
     return [row for file in files for row in bytes_to_rows(file.read_bytes())]
 
 
+HEAD = "import os, sys, time\nfrom kgen.trial import *\n"
 _started: list[subprocess.Popen[Any]] = []
 _sockets: list[socket.socket] = []
 _watches: list[threading.Timer] = []

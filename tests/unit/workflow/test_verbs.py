@@ -13,36 +13,17 @@ import pandas as pd
 import pytest
 
 from kgen.errors import InterruptedRunError, MissingExtraError, StoreError
-from kgen.plan import Plan
 from kgen.sweep import SweepSpec
-from kgen.trial.channel import Ended, Message
+from kgen.trial.channel import Message
 from kgen.workflow.collect import collect_sweep
 from kgen.workflow.report import report_sweep
 from kgen.workflow.run import Run, run_sweep
 from tests.unit.backends.sweeps import body, sweep
 from tests.unit.results.made import write_bytes
+from tests.unit.workflow.shown import Show
 
 GOOD = body("trial.report(step=1, loss=1 / trial.parameters['x'])")
 HALF = body("if trial.parameters['x'] % 2: raise ValueError('odd')", "trial.report(step=1, loss=1)")
-
-
-class Show:
-    """Notes what a display would show."""
-
-    def __init__(self) -> None:
-        self.plan: Plan | None = None
-        self.ended: list[str] = []
-        self.over = 0
-
-    def begin(self, plan: Plan) -> None:
-        self.plan = plan
-
-    def event(self, message: Message) -> None:
-        if isinstance(message, Ended):
-            self.ended.append(message.state)
-
-    def end(self) -> None:
-        self.over += 1
 
 
 def go(spec: SweepSpec, **more: Any) -> tuple[Run, Show]:
