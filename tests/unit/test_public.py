@@ -55,7 +55,11 @@ def test_it_is_typed() -> None:
 def loaded_by(statement: str) -> set[str]:
     """Top-level packages, and kgen's own modules, after it."""
     done = subprocess.run(
-        [sys.executable, "-c", f"import sys\n{statement}\nprint(*sys.modules)"],
+        [
+            sys.executable,
+            "-c",
+            f"import sys\nbefore = set(sys.modules)\n{statement}\nprint(*(set(sys.modules) - before))",
+        ],
         capture_output=True,
         text=True,
         check=True,

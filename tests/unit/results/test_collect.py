@@ -279,7 +279,7 @@ def same(one: Results, other: Results, *, but: tuple[str, ...] = ()) -> None:
 def test_results_do_not_depend_on_the_order_in_which_files_came(tmp_path: Path) -> None:
     history = [
         row("t0", "a", ended=2), row("t0", "b", ended=1), row("t1", "a", State.FAILED), row("t2", "z", ended=3),
-        row("t2", "y", ended=3), row("other"),
+        row("t2", "y", ended=3), row("other"), row("another"), row("t9"),
     ]  # fmt: skip
     found: list[Results] = []
     last = gather(tmp_path / "nothing", 4)
@@ -291,6 +291,8 @@ def test_results_do_not_depend_on_the_order_in_which_files_came(tmp_path: Path) 
         found.append(last)
     for other in found[1:]:
         same(found[0], other)
+    tables = {(tmp_path / str(number) / "collected" / "trials.parquet").read_bytes() for number in range(len(found))}
+    assert len(tables) == 1
 
 
 # -- reading once
@@ -334,6 +336,9 @@ def test_a_changed_file_is_read_again_and_a_removed_one_forgotten(tmp_path: Path
     assert store.read_rows == ["t1.a.parquet"]
     assert list(results.trials["steps"][:2]) == [1, 777]
     assert results.certificate.missing == ("t2",)
+    (tmp_path / "rows" / "t0.a.parquet").unlink()
+    assert collect(store, expected(3), STEPS).certificate.missing == ("t0", "t2")
+    assert pq.read_table(tmp_path / "collected" / "rows.parquet")["file"].to_pylist() == ["t1.a.parquet"]
     store.read_rows.clear()
     collect(store, expected(3), STEPS)
     assert store.read_rows == []

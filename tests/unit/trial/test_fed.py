@@ -151,7 +151,7 @@ def test_sigterm_in_a_trial_is_told_to_the_owner(tmp_path: Path) -> None:
 
 
 def test_children_of_the_trainer_do_not_hold_its_socket(tmp_path: Path) -> None:
-    fed = Fed(tmp_path, body("import subprocess", "subprocess.Popen(['sleep', '300'])", "os._exit(9)"))
+    fed = Fed(tmp_path, body("import subprocess", "subprocess.Popen(['sleep', '300'], close_fds=False)", "os._exit(9)"))
     fed.start(FIRST, "x")
     with pytest.raises(EOFError):
         fed.next(Ended)

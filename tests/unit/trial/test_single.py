@@ -110,12 +110,8 @@ def test_what_is_no_result_does_not_hinder_a_second_start(tmp_path: Path) -> Non
     folder.mkdir()
     (folder / "aaaaaaaaaa.torn.parquet").write_bytes(b"PAR1")
     assert Job(tmp_path, body("raise ValueError('no')")).end() == 1
-    assert (
-        Job(
-            tmp_path, body("os.kill(os.getpid(), 15)", "while not trial.stopping: time.sleep(0.01)"), KGEN_ATTEMPT="cut"
-        ).end()
-        == 143
-    )
+    cut = body("os.kill(os.getpid(), 15)", "while not trial.stopping: time.sleep(0.01)")
+    assert Job(tmp_path, cut, KGEN_ATTEMPT="cut").end() == 143
     assert Job(tmp_path, TRAIN, spec(trial="bbbbbbbbbb", steps=10)).end() == 0
     (folder / "aaaaaaaaaa.torn.parquet").unlink()
     assert Job(tmp_path, TRAIN, spec(steps=10)).end() == 0

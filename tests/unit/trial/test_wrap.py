@@ -223,7 +223,11 @@ def test_what_the_program_leaves_behind_is_ended(tmp_path: Path) -> None:
 
 
 def test_sigterm_ends_the_program_and_its_children(tmp_path: Path) -> None:
-    job = wrap(tmp_path, "sh -c 'echo child $$; sleep 300' & echo '{\"step\": 5, \"loss\": 1}'; wait")
+    """Also a child that takes no notice of it."""
+    job = wrap(
+        tmp_path,
+        'sh -c \'trap "" TERM; echo child $$; while :; do sleep 0.1; done\' & echo \'{"step": 5, "loss": 1}\'; wait',
+    )
     child = int(job.wait_for("child").split()[1])
     job.wait_for('"step":5')  # kgen has heard it
     job.process.send_signal(signal.SIGTERM)
