@@ -32,7 +32,7 @@ class TrialExit(enum.IntEnum):
     CRASH = 1
     """Anything unforeseen: counted against ``backoffLimit``."""
     BAD_PARAMETERS = 64
-    """The same parameters will fail again: never retried."""
+    """The same parameters will fail again: a cluster does not try them again by itself."""
     NO_DEVICE = 65
     """A GPU was asked for and none is visible."""
     NO_DATA = 66
@@ -116,7 +116,7 @@ class TrialError(KgenError):
 
 
 class BadParametersError(TrialError):
-    """The trial's parameters or configuration can't work; it will not be retried."""
+    """The trial's parameters or configuration can't work: a cluster does not try again by itself."""
 
     exit_code = int(TrialExit.BAD_PARAMETERS)
 

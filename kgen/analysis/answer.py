@@ -126,7 +126,8 @@ def _headline(trials: pd.DataFrame, grid: Grid, order: tuple[Valley, ...]) -> st
     if trials.empty:
         return "The sweep has no trials."
     if best is not None:
-        return _best(grid, best)
+        equals = [v.best for v in order[1:] if v.best is not None and v.best.median == best.median]
+        return _best(grid, best, [_place(grid, point) for point in equals])
     if not any(run.mark in COUNTED for run in grid.runs):
         return f"No trial has a value of {measure.label}."
     if not measure.is_time:
@@ -137,11 +138,12 @@ def _headline(trials: pd.DataFrame, grid: Grid, order: tuple[Valley, ...]) -> st
     return f"{who} reached {measure.event} within {cap}."
 
 
-def _best(grid: Grid, best: Point) -> str:
+def _best(grid: Grid, best: Point, equals: list[str]) -> str:
     measure, value = grid.measure, grid.measure.said(best.median or 0.0)
     runs = 0 if best.estimate is None else best.estimate.trials
     of = f" (median of {runs} runs)" if runs > 1 else ""
-    where = f"{measure.first.capitalize()}: {_place(grid, best)}, with " if _place(grid, best) else "Result: "
+    place = " and ".join([_place(grid, best), *equals])
+    where = f"{measure.first.capitalize()}: {place}, {'each ' if equals else ''}with " if place else "Result: "
     if measure.is_time:
         return f"{where}{measure.event} after {value}{of}."
     return f"{where}{measure.label} {value}{of}."
@@ -150,7 +152,7 @@ def _best(grid: Grid, best: Point) -> str:
 def _counts(trials: pd.DataFrame, grid: Grid) -> list[str]:
     statuses = trials["status"].value_counts().to_dict()
     complete = sum(statuses.get(status, 0) for status in COMPLETE)
-    verbs = {Status.REACHED: "reached the target", Status.CAPPED: "spent their budget before it"}
+    verbs = {Status.REACHED: "reached the target", Status.CAPPED: "stopped short of it"}
     parts = [
         f"{statuses[status]:,} {verbs.get(status, str(status))} ({percent(statuses[status], complete)})"
         for status in COMPLETE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import platform
@@ -11,9 +12,10 @@ from collections.abc import Callable
 from typing import Final, NoReturn
 
 import kgen
-from kgen.errors import InputError, KgenError, Problem
+from kgen.errors import InputError, KgenError, Problem, StoreError
 
 INTERRUPTED: Final = 130
+_NO_SPACE: Final = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 BUG: Final = 70
 _WIDTH: Final = 160
 """Of a source line in a message; a longer one is cut around the place."""
@@ -27,10 +29,19 @@ def guarded(command: Callable[[], object]) -> NoReturn:
     try:
         code = _run(command)
         sys.stdout.flush()
-    except BrokenPipeError:  # `kgen plan … | head`: what is left to print goes nowhere, and nobody complains at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # `kgen plan … | head`
+        _drop_output()
         code = 0
+    except OSError as error:  # `kgen plan > log` on a full disk
+        _drop_output()
+        print(f"kgen: output can't be written: {error.strerror}", file=sys.stderr)
+        code = StoreError.exit_code
     sys.exit(code)
+
+
+def _drop_output() -> None:
+    """What is left to print goes nowhere, and nobody complains at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(command: Callable[[], object]) -> int | str | None:
@@ -51,12 +62,19 @@ def _run(command: Callable[[], object]) -> int | str | None:
         return error.exit_code
     except KeyboardInterrupt:
         return INTERRUPTED
-    except BrokenPipeError:
-        raise
-    except Exception:  # noqa: BLE001  what nobody foresaw is a bug of kgen, and says so
+    except Exception as error:
+        if _is_output(error):
+            raise
         print(bug_report(), file=sys.stderr)
         return BUG
     return 0
+
+
+def _is_output(error: Exception) -> bool:
+    """Whether standard output can't be written: kgen's own files end in a StoreError instead."""
+    return isinstance(error, BrokenPipeError) or (
+        isinstance(error, OSError) and error.errno in _NO_SPACE and error.filename is None
+    )
 
 
 def describe(problem: Problem) -> str:

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from kgen.cli.arguments import SweepFile
+from kgen.cli.text import command
 from kgen.errors import InputError, StoreError
 
 SCHEMA_PATH = Path(".kgen", "sweep.schema.json")
@@ -37,4 +38,4 @@ def init(
         file.write_text(text, encoding="utf-8")
     except OSError as error:
         raise StoreError(f"{error.filename}: can't be written: {error.strerror}") from error
-    print(f"wrote {file}; next: kgen plan {file}")
+    print(f"wrote {file}; next: {command('plan', file)}")

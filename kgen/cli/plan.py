@@ -64,25 +64,25 @@ def to_json(made: Plan) -> dict[str, Any]:
 
 
 def _lines(made: Plan, file: str) -> list[str]:
-    from kgen.cli.text import duration, short
+    from kgen.cli.text import command, count, duration, short
     from kgen.plan import Action, ranges
 
     counts = made.counts
-    lines = [f"sweep {made.name}: {len(made.planned):,} trials, {made.workers} at a time", ""]
+    lines = [f"sweep {made.name}: {count(len(made.planned), 'trial')}, {made.workers} at a time", ""]
     known = ranges([item.trial for item in made.planned], short)
     width = max(len(name) for name in known)
     lines += [f"  {name:<{width}}  {text}" for name, text in known.items()]
     lines += ["", *_sample(made.planned), ""]
     waiting = counts[Action.CREATE] + counts[Action.RETRY]
-    again = f" ({counts[Action.RETRY]:,} of them failed or were interrupted)" if counts[Action.RETRY] else ""
+    again = f" ({counts[Action.RETRY]:,} of them have run without a result)" if counts[Action.RETRY] else ""
     lines.append(f"{counts[Action.DONE]:,} done, {waiting:,} to run{again}")
     if waiting:
         lines.append(f"at most {_worst(made)}")
         if made.expected_seconds is not None:
             lines.append(f"about {duration(made.expected_seconds)}, as fast as those that are done")
-        lines.append(f"next: kgen run {file}")
+        lines.append(f"next: {command('run', file)}")
     else:
-        lines.append(f"next: kgen report {file}")
+        lines.append(f"next: {command('report', file)}")
     return lines
 
 
@@ -99,11 +99,12 @@ def _worst(made: Plan) -> str:
 
 def _sample(planned: tuple[PlannedTrial, ...]) -> list[str]:
     shown = [*planned[:_SHOWN], None, *planned[-_SHOWN:]] if len(planned) > 2 * _SHOWN else list(planned)
-    return ["  …" if item is None else f"  {_line(item)}" for item in shown]
+    seed = len({item.trial.seed for item in planned}) > 1
+    return ["  …" if item is None else f"  {_line(item, seed=seed)}" for item in shown]
 
 
-def _line(item: PlannedTrial) -> str:
+def _line(item: PlannedTrial, *, seed: bool) -> str:
     from kgen.cli.text import parameters
 
     reason = f"  ({item.reason})" if item.reason else ""
-    return f"{item.trial.id}  {item.action:<6}  {parameters(item.trial)}{reason}"
+    return f"{item.trial.id}  {item.action:<6}  {parameters(item.trial, seed=seed)}{reason}"

@@ -15,7 +15,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from kgen.cli.text import duration, parameters, short
+from kgen.cli.text import count, duration, parameters, short
 from kgen.plan import Plan
 from kgen.spec import SECONDS_TO_TARGET, STEPS_TO_TARGET, At, Goal, TrialSpec
 from kgen.trial.channel import Ended, Message, Report, Started
@@ -113,6 +113,7 @@ class Quiet:
 
     def __init__(self, spec: SweepSpec) -> None:
         self.progress = Progress(spec)
+        self._repeats = spec.repeats > 1
 
     def begin(self, plan: Plan) -> None:
         """As Display."""
@@ -125,22 +126,28 @@ class Quiet:
         if isinstance(message, Ended) and message.state == "failed":
             self.fail(message)
 
+    def words(self, trial: str) -> str:
+        """A trial's parameters, with the seed where there are repeats."""
+        return parameters(self.progress.trials[trial], seed=self._repeats)
+
     def show(self, message: Message) -> None:
         """What this display shows of an event."""
 
     def fail(self, message: Ended) -> None:
         """A failed trial and the last lines that it printed, on standard error."""
-        for line in failure_lines(message, self.progress.trials[message.trial]):
+        for line in failure_lines(message, self.words(message.trial)):
             print(line, file=sys.stderr, flush=True)
 
     def end(self) -> None:
         """As Display."""
 
 
-def failure_lines(message: Ended, trial: TrialSpec) -> list[str]:
-    """A failed trial in words."""
-    log = message.log.splitlines()[-_LOG_LINES:]
-    return [f"failed: {message.trial} {parameters(trial)}: {message.reason}", *(f"  | {line}" for line in log)]
+def failure_lines(message: Ended, words: str) -> list[str]:
+    """A failed trial in words, with its last output; what is said already is not said again."""
+    log = message.log.splitlines()
+    if log and log[-1].strip() == message.reason:
+        log.pop()
+    return [f"failed: {message.trial} {words}: {message.reason}", *(f"  | {line}" for line in log[-_LOG_LINES:])]
 
 
 class Lines(Quiet):
@@ -151,7 +158,7 @@ class Lines(Quiet):
         super().begin(plan)
         p = self.progress
         before = f", {p.done_before:,} done before" if p.done_before else ""
-        print(f"{plan.name}: {p.total:,} trials to run{before}, {p.workers} at a time", flush=True)
+        print(f"{plan.name}: {count(p.total, 'trial')} to run{before}, {p.workers} at a time", flush=True)
 
     def show(self, message: Message) -> None:
         """As Quiet."""
@@ -159,13 +166,13 @@ class Lines(Quiet):
             return
         p = self.progress
         if message.state == "interrupted":
-            print(f"interrupted: {message.trial}", flush=True)
+            print(f"interrupted: {message.trial} {self.words(message.trial)}", flush=True)
             return
         value = p.value(message)
         shown = "" if value is None else f"  {p.objective.metric} {value:.5g}"
         width = len(str(p.total))
         print(
-            f"{p.ended:{width}}/{p.total} {message.outcome or message.state:<8} {parameters(p.trials[message.trial])}"
+            f"{p.ended:{width}}/{p.total} {message.outcome or message.state:<8} {self.words(message.trial)}"
             f"{shown}  {message.total_seconds:.1f} s, {p.left} left",
             flush=True,
         )
@@ -187,7 +194,7 @@ class LiveTable(Quiet):
 
     def fail(self, message: Ended) -> None:
         """As Quiet, above the table."""
-        for line in failure_lines(message, self.progress.trials[message.trial]):
+        for line in failure_lines(message, self.words(message.trial)):
             self._console.print(Text(line, style="red"))
 
     def end(self) -> None:
@@ -210,7 +217,7 @@ class LiveTable(Quiet):
                 best.add_row(group, f"{value:.5g}", rest)
             parts.append(best)
         for trial_id, report in sorted(p.running.items()):
-            line = f"  running {trial_id} {parameters(p.trials[trial_id])}{_at(report)}"
+            line = f"  running {trial_id} {self.words(trial_id)}{_at(report)}"
             parts.append(Text(line, style="dim", no_wrap=True, overflow="ellipsis"))
         return Group(*parts)
 

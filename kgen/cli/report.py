@@ -21,5 +21,8 @@ def report(file: SweepFile = Path("sweep.yaml")) -> None:
     from kgen.workflow.report import report_sweep
 
     page, collected = report_sweep(load(file))
+    certificate = collected.results.certificate
+    if not certificate.complete:
+        print(f"so far: {certificate.accepted:,} of {certificate.expected:,} trials have a result")
     print(answer_table(collected.analysis))
     print(f"\nreport: {page}")

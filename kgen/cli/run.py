@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +13,10 @@ from kgen.errors import TrialsFailedError
 
 if TYPE_CHECKING:
     from kgen.workflow.run import Run
+
+
+_CAUSES = 3
+"""Different causes of failure that are shown."""
 
 
 def register(app: typer.Typer) -> None:
@@ -47,14 +52,20 @@ def run(
 
 
 def _failures(done: Run, file: str) -> str:
+    from kgen.cli.text import command
+
     certificate = done.collected.results.certificate
     parts = []
     if done.stopped is not None:
         parts.append(f"stopped early: {done.stopped}")
     lacking = certificate.expected - certificate.accepted
     parts.append(f"{lacking:,} of {certificate.expected:,} trials have no result")
-    parts += [f"  {item.trial}: {item.reason}" for item in certificate.failed[:3]]
-    if len(certificate.failed) > 3:
-        parts.append(f"  … and {len(certificate.failed) - 3} more; 'kgen collect {file}' names them all")
-    parts.append(f"'kgen run {file}' tries them again")
+    causes = Counter(item.reason for item in certificate.failed)
+    parts += [f"  {number:,} failed: {reason}" for reason, number in causes.most_common(_CAUSES)]
+    if len(causes) > _CAUSES:
+        parts.append(f"  … and {len(causes) - _CAUSES:,} other causes")
+    rest = lacking - len(certificate.failed)
+    if rest:
+        parts.append(f"  {rest:,} not run to an end")
+    parts.append(f"'{command('collect', file)}' names them all, '{command('run', file)}' tries them again")
     return "\n".join(parts)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import shlex
+import textwrap
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kgen.spec import TrialSpec, text_of
@@ -26,9 +29,21 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600:,} h {minutes} min" if minutes else f"{whole // 3600:,} h"
 
 
-def parameters(trial: TrialSpec) -> str:
-    """``optimizer=adam learning_rate=0.001``, with floats as written or in six digits."""
-    return " ".join(f"{name}={short(value)}" for name, value in trial.parameters.items())
+def command(verb: str, file: str | Path) -> str:
+    """A command that can be pasted: ``kgen run 'my sweep.yaml'``."""
+    return f"kgen {verb} {shlex.quote(str(file))}"
+
+
+def count(number: int, noun: str) -> str:
+    """``1 trial``, ``2 trials``."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
+def parameters(trial: TrialSpec, *, seed: bool = False) -> str:
+    """``optimizer=adam learning_rate=0.001``, with floats as written or in six digits; where repeats are told apart,
+    the seed too."""
+    words = [f"{name}={short(value)}" for name, value in trial.parameters.items()]
+    return " ".join([*words, f"seed={trial.seed}"] if seed else words)
 
 
 def short(value: bool | int | float | str) -> str:
@@ -49,4 +64,6 @@ def answer_table(analysis: Analysis) -> str:
     columns = [i for i, name in enumerate(header) if name or any(row[i] for row in rows)]
     widths = [max(len(line[i]) for line in [header, *rows]) for i in range(len(header))]
     lines = ["  ".join(line[i].ljust(widths[i]) for i in columns).rstrip() for line in [header, *rows]]
-    return "\n".join([answer.headline, "", *lines])
+    said = [textwrap.fill(text, 100, initial_indent="- ", subsequent_indent="  ") for text in answer.sentences]
+    table = ["", *lines] if answer.x or answer.group else []
+    return "\n".join([answer.headline, *table, "", *said])

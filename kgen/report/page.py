@@ -54,6 +54,7 @@ def page(
         reproduce=reproduce,
         sweep_text=sweep_text,
         metrics={str(name).partition(".")[2] for name in trials.columns if str(name).startswith("final.")},
+        built_in=bool(trials["trainer"].astype("string").str.startswith("kgen_trainer").any()),
         palette=PALETTE,
         summary_file=f"{COLLECTED_DIR}/{SUMMARY_FILE}",
         figures_folder=f"../{FIGURES_DIR}",

@@ -91,7 +91,7 @@ def look(index: int | None, groups: int, *, ordered: bool) -> Look:
 
 WORDS: Final = {
     Mark.MEASURED: "measured",
-    Mark.CAPPED: "capped: budget spent",
+    Mark.CAPPED: "capped: short of the target",
     Mark.DIVERGED: "diverged",
     Mark.FAILED: "failed: crash",
     Mark.ABSENT: "no result yet",

@@ -178,14 +178,14 @@ def observe(store: Store, expected: Iterable[TrialSpec], objective: Objective) -
     for trial, candidates in rows.by_trial({trial.id for trial in expected}).items():
         best = rows.accepted(candidates, objective)
         shown = rows.latest(candidates) if best is None else best
-        state = State(rows["state"][shown])
-        if best is None and state is State.COMPLETE:
-            state = State.INTERRUPTED  # a result, but not for this objective: will be run again
+        state, reason = State(rows["state"][shown]), rows["exit_reason"][shown]
+        if best is None and state is State.COMPLETE:  # a result, but not for this objective: will be run again
+            state, reason = State.INTERRUPTED, "shared its core or GPU, and the objective is in seconds"
         out[trial] = Observed(
             trial,
             state,
             rows["outcome"][shown],
-            rows["exit_reason"][shown],
+            reason,
             rows["file"][shown],
             rows["steps"][shown],
             rows["total_seconds"][shown],

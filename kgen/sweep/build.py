@@ -56,7 +56,7 @@ class Builder:
             seed=parsed.seed,
             repeats=parsed.repeats,
             objective=self._objective(budget),
-            trainer=self._trainer(alternatives),
+            trainer=self._trainer(),
             alternatives=alternatives,
             budget=budget,
             results=(self._file.parent / parsed.results / parsed.name),
@@ -126,12 +126,20 @@ class Builder:
             self._wrong(("objective", "metric"), given.metric, "a reported metric, or a budget.target to count to")
         return Objective(given.metric, given.goal, given.at)
 
-    def _trainer(self, alternatives: tuple[Mapping[str, Any], ...]) -> Trainer:
+    def _names_in_every_trial(self) -> list[str] | None:
+        """Parameters that each alternative names, also where their values are wrong; None if that can't be told."""
+        raw = self._document.value.get("parameters")
+        grids = raw if isinstance(raw, list) else [raw]
+        if not grids or not all(isinstance(grid, dict) for grid in grids):
+            return None
+        return [name for name in grids[0] if all(name in grid for grid in grids)]
+
+    def _trainer(self) -> Trainer:
         given = self._parsed.trainer
-        for i, word in enumerate(given.command if self._is_sound(("parameters",)) else ()):
+        known = self._names_in_every_trial()
+        for i, word in enumerate(given.command):
             for place in places_in(word):
-                if place != "seed" and not all(place in grid for grid in alternatives):
-                    known = [name for name in alternatives[0] if all(name in grid for grid in alternatives)]
+                if place != "seed" and known is not None and place not in known:
                     self._wrong(
                         ("trainer", "command", i),
                         f"the place {{{place}}}",

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kgen.errors import BadParametersError
+from kgen.errors import BadParametersError, TrialError
 from kgen.results.rows import CurvePoint, MetricSummary, Outcome
 from kgen.spec import Budget, TrialSpec, Value, text_of
 from kgen.trial.output import printable
@@ -249,7 +249,10 @@ class Trial:
                 what = "nan" if math.isnan(value) else "infinite"
                 return Verdict(Outcome.DIVERGED, f"{what}: {name} at step {step}")
         target = budget.target
-        if target is not None and target.metric in values and target.reached_by(values[target.metric]):
+        over = (budget.steps is not None and step > budget.steps) or (
+            budget.seconds is not None and self._counted > budget.seconds
+        )  # a target that was met past the budget was not met within it
+        if not over and target is not None and target.metric in values and target.reached_by(values[target.metric]):
             self.steps_to_target, self.seconds_to_target = step, self._counted
             return Verdict(Outcome.REACHED, f"{target}: {values[target.metric]:.6g} at step {step}")
         ended = Outcome.FINISHED if target is None else Outcome.CAPPED
@@ -285,14 +288,25 @@ class Trial:
         return self._interrupted is not None
 
     def ended(self) -> Verdict:
-        """The verdict after the trainer returned; one that returned by itself has spent its own budget."""
+        """The verdict after the trainer returned; one that returned by itself stops where it is.
+
+        Raises TrialError for one that reported nothing, or never the target's metric: that is no result.
+        """
         with self._lock:
             if self.verdict is None:
                 if self._interrupted is not None:
                     self.verdict = Verdict(None, self._interrupted)
-                else:
-                    outcome = Outcome.FINISHED if self.budget.target is None else Outcome.CAPPED
-                    self.verdict = Verdict(outcome, "the trainer returned")
+                    return self.verdict
+                outcome = Outcome.FINISHED if self.budget.target is None else Outcome.CAPPED
+                self.verdict = Verdict(outcome, f"the trainer returned at step {self.steps}")
+            reported, target = self._curve.series, self.budget.target
+            if self.verdict.outcome in (Outcome.CAPPED, Outcome.FINISHED):
+                if not reported:
+                    raise TrialError("the trainer returned without one report: trial.report(step=…, …) was not called")
+                if target is not None and target.metric not in reported:
+                    raise TrialError(
+                        f"the target's metric {target.metric!r} was never reported; reported were {', '.join(reported)}"
+                    )
             return self.verdict
 
     def snapshot(self) -> tuple[tuple[MetricSummary, ...], tuple[CurvePoint, ...]]:

@@ -34,6 +34,7 @@ def main(train: Train, *, describe: Describe = dict) -> NoReturn:
     before each trial and says what the row can't know: ``trainer``, ``framework``, ``framework_version``,
     ``device``, ``device_uuid``.
     """
+    process = None
     try:
         process = _Process(train, describe)
         worker = os.environ.pop(names.ENV_WORKER, None)
@@ -47,14 +48,8 @@ def main(train: Train, *, describe: Describe = dict) -> NoReturn:
         code = error.exit_code if isinstance(error, TrialError) else int(TrialExit.NO_DATA)
     sys.stdout.flush()
     sys.stderr.flush()
-    _leave(code)
-
-
-def _leave(code: int) -> NoReturn:
-    """Frameworks' own exit hooks can hang or crash; the row is on disk, so nothing is left to wait for."""
-    if os.getppid() != _PARENT and os.getpid() == os.getsid(0):
-        # A worker whose owner was killed: nobody else is there to end what the trainer has started.
-        os.killpg(0, signal.SIGKILL)
+    if process is not None:
+        process.leave(code)
     os._exit(code)
 
 
@@ -70,6 +65,8 @@ class _Process:
         self._interrupted: str | None = None
         self._closed = False
         """Whether the other side of the channel is done with this process, or gone."""
+        self._leads_session = False
+        """Whether this is a worker, with a session of its own for what it starts."""
 
     def run_one(self) -> int:
         """The one trial that the environment names; returns the exit code."""
@@ -94,8 +91,15 @@ class _Process:
                 return TrialExit.INTERRUPTED
             return attempt.run(self._train, self._describe).exit_code
 
+    def leave(self, code: int) -> NoReturn:
+        """End at once: frameworks' own exit hooks can hang or crash, and nothing is left to wait for."""
+        if self._leads_session and os.getppid() != _PARENT:  # nobody else is there to end what the trainer has started
+            os.killpg(0, signal.SIGKILL)
+        os._exit(code)
+
     def serve(self, channel: Channel) -> int:
         """Trials as they come over the channel, until the other side is done with this process."""
+        self._leads_session = os.getpid() == os.getpgrp()
         with self._hearing_signals():
             threading.Thread(target=self._listen, args=(channel,), daemon=True).start()
             while (start := channel.next_start()) is not None:
@@ -155,7 +159,7 @@ class _Process:
             except StoreError as error:
                 print(f"kgen: {error}", file=sys.stderr, flush=True)
                 code = int(TrialExit.NO_DATA)
-            _leave(code)
+            self.leave(code)
         return True
 
     @contextlib.contextmanager
@@ -177,7 +181,7 @@ class _Process:
         def hear() -> None:
             while data := reader.recv(1):
                 if data[0] in handled and not self.interrupt(signal.Signals(data[0]).name):
-                    _leave(TrialExit.INTERRUPTED)  # nothing is lost with a process between two trials
+                    self.leave(TrialExit.INTERRUPTED)  # nothing is lost with a process between two trials
 
         threading.Thread(target=hear, daemon=True).start()
         try:

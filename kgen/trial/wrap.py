@@ -198,7 +198,7 @@ def _lines(process: subprocess.Popen[str], trial: Trial, file: Path | None) -> I
 def _pump(source: IO[str], target: IO[str], lines: queue.SimpleQueue[str | None] | None) -> None:
     try:
         while line := source.readline(_LINE_LENGTH):
-            with contextlib.suppress(OSError, ValueError):  # as printable in another encoding as can be
+            with contextlib.suppress(OSError, ValueError):  # what the terminal can't show is in the row all the same
                 target.write(line)
                 target.flush()
             if lines is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path, PurePosixPath
 
 from kgen.names import FIGURES_DIR, PAGE_FILE, REPORT_DIR
@@ -22,7 +23,7 @@ def report_sweep(spec: SweepSpec, collected: Collected | None = None) -> tuple[P
         collected.analysis,
         collected.results.trials,
         collected.results.certificate.to_json(),
-        reproduce=f"kgen run {spec.file.name}",
+        reproduce=f"kgen run {shlex.quote(spec.file.name)}",
         sweep_text=spec.text,
         write=store.write,
     )

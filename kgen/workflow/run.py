@@ -6,19 +6,21 @@ import contextlib
 import fcntl
 import importlib.util
 import os
+import shlex
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Final, Protocol
 
-from kgen.backends.local.devices import slots
+from kgen.backends.local.devices import Slot, slots
 from kgen.backends.local.pool import Pool
-from kgen.errors import InterruptedRunError, MissingExtraError, StoreError
+from kgen.errors import InputError, InterruptedRunError, MissingExtraError, StoreError
 from kgen.names import SWEEP_FILE
 from kgen.plan import Plan
 from kgen.results.store import Store
+from kgen.spec import Timing
 from kgen.sweep import SweepSpec
 from kgen.trial.channel import Ended, Message
 from kgen.workflow.collect import Collected
@@ -64,6 +66,7 @@ def run_sweep(spec: SweepSpec, display: Display, *, max_failures: int | None = N
         raise MissingExtraError("the report at the end of a run", "report")
     store = Store(spec.results)
     places = slots(spec.local.processes, spec.local.gpus)
+    _refuse_shared(spec, places)
     fuse = Fuse(max_failures)
     with _only_run(store):
         plan = plan_on(spec, places)
@@ -71,6 +74,16 @@ def run_sweep(spec: SweepSpec, display: Display, *, max_failures: int | None = N
         stopped = _work_off(spec, plan, Pool(spec, plan.pending, slots=places, store=store), fuse, display)
         page, collected = report_sweep(spec)
     return Run(plan, page, collected, stopped)
+
+
+def _refuse_shared(spec: SweepSpec, places: Sequence[Slot]) -> None:
+    """Seconds of trials that share a core or a GPU could never be compared: better said before the first one."""
+    alone = sum(place.timing is Timing.EXCLUSIVE for place in places)
+    if spec.objective.needs_exclusive and alone < len(places):
+        raise InputError.of(
+            str(spec.file), "local.processes", f"{len(places)} at a time, which have to share their cores or GPUs",
+            "one per core or GPU of this machine (auto), because the objective is in seconds",
+        )  # fmt: skip
 
 
 def _work_off(spec: SweepSpec, plan: Plan, pool: Pool, fuse: Fuse, display: Display) -> str | None:
@@ -88,8 +101,9 @@ def _work_off(spec: SweepSpec, plan: Plan, pool: Pool, fuse: Fuse, display: Disp
             pool.run(on_event)
     except KeyboardInterrupt:
         display.end()
+        again = f"kgen run {shlex.quote(str(spec.file))}"
         raise InterruptedRunError(
-            f"stopped; results so far are in {spec.results}, 'kgen run {spec.file}' goes on with the rest"
+            f"stopped; results so far are in {spec.results}, '{again}' goes on with the rest"
         ) from None
     finally:
         display.end()

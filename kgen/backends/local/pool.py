@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import os
 import selectors
+import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -123,6 +124,7 @@ class Pool:
         if words[0] in ("python", "python3"):
             words[0] = sys.executable  # the one that kgen is installed in, whether or not its venv is activated
         if trainer.metrics is not Metrics.REPORT:
+            self._check_program(words[0])
             words = [sys.executable, "-m", "kgen.trial.wrap", "--metrics", str(trainer.metrics), "--", *words]
         try:
             return Worker(words, slot, self._environment(slot), self._spec.folder.resolve())
@@ -130,6 +132,14 @@ class Pool:
             raise InputError.of(
                 str(self._spec.file), "trainer.command", f"{words[0]}: {str(error.strerror).lower()}", "a program here"
             ) from error
+
+    def _check_program(self, program: str) -> None:
+        """Say of a wrapped program what starting it would say, before each trial fails for it."""
+        path = self._environ.get("PATH")
+        found = Path(self._spec.folder, program) if "/" in program else shutil.which(program, path=path)
+        if found is None or not os.access(found, os.X_OK):
+            why = "no such program" if found is None or not Path(found).exists() else "not executable"
+            raise InputError.of(str(self._spec.file), "trainer.command", f"{program}: {why}", "a program here")
 
     def _environment(self, slot: Slot) -> dict[str, str]:
         trainer = self._spec.trainer

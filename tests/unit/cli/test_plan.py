@@ -108,7 +108,7 @@ def test_done_failed_and_interrupted_trials_are_told_from_new_ones(sweep_file: P
     assert f"  {made[1].id}  retry   optimizer=sgd rate=1e-2  (failed: MemoryError: 4 GB)\n" in out
     assert f"  {made[2].id}  retry   optimizer=sgd rate=.1  (interrupted: SIGTERM)\n" in out
     assert out.endswith(
-        "1 done, 7 to run (2 of them failed or were interrupted)\n"
+        "1 done, 7 to run (2 of them have run without a result)\n"
         "at most 700 training steps\n"
         "about 3 min 30 s, as fast as those that are done\n"
         f"next: kgen run {sweep_file}\n"

@@ -106,7 +106,7 @@ def test_an_interrupted_trial_is_no_ended_one(output: Output) -> None:
     trials = begin(shown, spec)
     output()
     shown.event(ended(trials[0], None, state="interrupted", reason="SIGTERM"))
-    assert output() == (f"interrupted: {trials[0].id}\n", "")
+    assert output() == (f"interrupted: {trials[0].id} optimizer=sgd rate=1e-3\n", "")
     shown.event(ended(trials[1]))
     assert output()[0].startswith("1/8 ")
 

@@ -60,6 +60,7 @@ results: s3://bucket/x
         (9, 17, "budget.steps", "-1"),
         (9, 40, "budget.target.accuracy", "97"),
         (11, 11, "trainer.files[0]", "gone.py: no such file or directory"),
+        (12, 21, "trainer.command[1]", "the place {d}"),
         (13, 9, "trainer.env.1X", "the text '1X'"),
         (13, 13, "trainer.env.1X", "nan"),
         (14, 18, "trainer.config.rate", "inf"),
@@ -95,7 +96,7 @@ def test_what_several_fields_show_comes_together_with_what_single_fields_show() 
     [
         {"budget": "{step: 10, target: {accuracy: 0.9}}"},  # not also: neither steps nor seconds
         {"budget": None, "bugdet": "{steps: 3, target: {a: 0.5}}"},  # not also: no target, no cap
-        {"parameters": "{a: *b}", "trainer": "{command: [run, '{b}']}"},  # not also: no such parameter
+        {"parameters": "{a: *b}", "trainer": "{command: [run, '{a}']}"},  # not also: no such parameter
         {"budget": "{steps: 1, target: *gone}"},  # not also: no target
         {"trainer": "{comand: [run]}", "budget": "{target: {a: 0.5}}"},  # not also: the default command never ends
         {"objective": "{metric: '', goal: maximize}"},  # not also: the metric is missing

@@ -52,16 +52,16 @@ def test_one_process_runs_many_trials(tmp_path: Path) -> None:
 
 
 def test_each_trial_has_its_own_log(tmp_path: Path) -> None:
-    fed = Fed(tmp_path, body("print('output of', trial.id)"))
+    fed = Fed(tmp_path, body("print('output of', trial.id)", "trial.report(step=1, loss=1)"))
     for trial in (FIRST, SECOND):
         fed.start(trial, "x")
         fed.next(Ended)
-    assert [row.log for row in rows(tmp_path)] == ["output of aaaaaaaaaa", "output of bbbbbbbbbb"]
+    assert [row.log.splitlines()[0] for row in rows(tmp_path)] == ["output of aaaaaaaaaa", "output of bbbbbbbbbb"]
 
 
 @pytest.mark.parametrize(("code", "ends"), [("raise DataError('x')", False), ("1 / 0", True), ("sys.exit(7)", True)])
 def test_only_an_orderly_failure_leaves_the_worker_fit_for_more(tmp_path: Path, code: str, ends: bool) -> None:
-    fed = Fed(tmp_path, body(f"if trial.id == 'aaaaaaaaaa': {code}"))
+    fed = Fed(tmp_path, body(f"if trial.id == 'aaaaaaaaaa': {code}", "trial.report(step=1, loss=1)"))
     fed.send(Start(FIRST, "x"), Start(SECOND, "x"))
     ended = fed.next(Ended)
     assert isinstance(ended, Ended)
@@ -159,7 +159,7 @@ def test_children_of_the_trainer_do_not_hold_its_socket(tmp_path: Path) -> None:
 
 
 def test_a_worker_sees_nothing_of_the_socket_in_its_environment(tmp_path: Path) -> None:
-    fed = Fed(tmp_path, body("assert 'KGEN_WORKER' not in os.environ"))
+    fed = Fed(tmp_path, body("assert 'KGEN_WORKER' not in os.environ", "trial.report(step=1, loss=1)"))
     fed.start(FIRST, "x")
     ended = fed.next(Ended)
     assert isinstance(ended, Ended)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kgen.errors import BadParametersError
+from kgen.errors import BadParametersError, TrialError
 from kgen.results.rows import MetricSummary, Outcome
 from kgen.spec import Direction, Target, WrittenFloat
 from kgen.trial import Trial
@@ -266,9 +266,28 @@ def test_after_its_end_a_trial_takes_nothing_more(new: MakeTrial) -> None:
     assert trial.ended().outcome is Outcome.REACHED
 
 
-def test_a_trainer_that_returns_by_itself_has_spent_its_own_budget(new: MakeTrial) -> None:
-    assert new().ended().outcome is Outcome.FINISHED
-    assert new(target=ACCURACY).ended().outcome is Outcome.CAPPED
+def test_a_trainer_that_returns_by_itself_stops_where_it_is(new: MakeTrial) -> None:
+    for trial, outcome in ((new(), Outcome.FINISHED), (new(target=ACCURACY), Outcome.CAPPED)):
+        trial.report(step=7, accuracy=0.1)
+        assert (trial.ended().outcome, trial.ended().reason) == (outcome, "the trainer returned at step 7")
+
+
+def test_a_trainer_that_reported_nothing_has_no_result(new: MakeTrial) -> None:
+    with pytest.raises(TrialError, match="without one report"):
+        new(target=ACCURACY).ended()
+
+
+def test_a_target_that_was_never_reported_is_no_result(new: MakeTrial) -> None:
+    trial = new(target=ACCURACY, steps=5)
+    assert trial.report(step=5, acuracy=0.99).stop
+    with pytest.raises(TrialError, match="'accuracy' was never reported; reported were acuracy"):
+        trial.ended()
+
+
+def test_a_target_met_past_the_budget_was_not_met_within_it(new: MakeTrial) -> None:
+    trial = new(target=ACCURACY, steps=120)
+    trial.report(step=150, accuracy=1.0)
+    assert (trial.ended().outcome, trial.steps_to_target) == (Outcome.CAPPED, None)
 
 
 def test_a_trainer_that_returns_because_it_was_told_to_is_interrupted(new: MakeTrial) -> None:

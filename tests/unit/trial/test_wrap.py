@@ -89,7 +89,7 @@ def test_metrics_come_from_standard_output(tmp_path: Path) -> None:
     assert job.end() == 0, job.output
     row = job.row
     assert [(p.step, p.metric, p.value) for p in row.curve] == [(10, "loss", 2), (30, "loss", 0.5)]
-    assert (row.outcome, row.exit_reason, row.steps) == (Outcome.FINISHED, "the trainer returned", 30)
+    assert (row.outcome, row.exit_reason, row.steps) == (Outcome.FINISHED, "the trainer returned at step 30", 30)
     assert {"epoch 1", "done"} <= set(row.log.splitlines())
     assert 0 < row.seconds <= row.total_seconds
 
