@@ -172,3 +172,13 @@ def test_one_trial_and_none() -> None:
     assert answer_of(table([({}, reached(300))])).headline == ("Result: train_accuracy >= 0.97 after 300 steps.")
     empty = table([({}, reached(300))]).iloc[:0]
     assert answer_of(empty).headline == "The sweep has no trials."
+
+
+def test_groups_that_are_equally_fast_are_both_named() -> None:
+    trials = table([({"o": o, "rate": 1.0}, reached(20)) for o in ("a", "b")] + [({"o": "a", "rate": 2.0}, capped())])
+    assert answer_of(trials).headline.startswith("Fastest: a at rate 1 and b at rate 1, each with ")
+
+
+def test_an_even_number_of_repeats_of_a_metric_has_the_ordinary_median() -> None:
+    trials = table([({"o": "a"}, finished(loss=value)) for value in (0.1, 0.3)], seeds=(1, 2))
+    assert answer_of(trials, Objective("loss")).headline == "Result: final loss 0.2 (median of 2 runs)."

@@ -301,3 +301,16 @@ def test_many_small_trials_leak_nothing(tmp_path: Path) -> None:
     assert {row.exit_code for row in story.rows.values()} == set(range(1, 201))
     assert sorted(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
     assert dead_children() == []
+
+
+def test_a_wrapped_program_that_is_not_there_is_said_before_any_trial_fails_for_it(tmp_path: Path) -> None:
+    (tmp_path / "plain.sh").write_text("#!/bin/sh\n")
+    for program, why in (
+        ("./gone", "no such program"),
+        ("no-such", "no such program"),
+        ("./plain.sh", "not executable"),
+    ):
+        spec = sweep(tmp_path, "", more=f"  command: [{program}]\n  metrics: stdout\n")
+        with pytest.raises(InputError, match=f"{program}: {why}"):
+            play(spec, [slot()])
+        assert not (spec.results / "rows").exists()

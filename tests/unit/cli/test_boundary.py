@@ -182,3 +182,13 @@ def test_characters_that_steer_a_terminal_are_not_printed() -> None:
 
 def test_without_a_place_there_is_only_the_message() -> None:
     assert describe(Problem("f", 0, 0, "x", "a", "b")) == "f: x: found a, allowed b"
+
+
+def test_a_full_disk_under_the_output_is_no_bug(tmp_path: Path) -> None:
+    (tmp_path / "sweep.yaml").write_text(text())
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "kgen", "plan", str(tmp_path / "sweep.yaml")],
+            stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert (done.returncode, done.stderr) == (3, "kgen: output can't be written: No space left on device\n")

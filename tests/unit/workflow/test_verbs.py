@@ -12,8 +12,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from kgen.errors import InterruptedRunError, MissingExtraError, StoreError
-from kgen.sweep import SweepSpec
+from kgen.errors import InputError, InterruptedRunError, MissingExtraError, StoreError
+from kgen.sweep import SweepSpec, load
 from kgen.trial.channel import Message
 from kgen.workflow.collect import collect_sweep
 from kgen.workflow.report import report_sweep
@@ -159,3 +159,14 @@ def test_a_report_leaves_no_figure_of_an_earlier_one(tmp_path: Path) -> None:
     (figures / "notes.txt").write_text("the user's own")
     report_sweep(spec)
     assert {path.name for path in figures.iterdir()} == drawn | {"notes.txt"}
+
+
+def test_seconds_on_shared_cores_are_refused_before_the_first_trial(tmp_path: Path) -> None:
+    made = sweep(tmp_path, GOOD)
+    text = made.text.replace("metric: loss", "metric: seconds_to_target").replace("steps: 100", "target: {acc: 1}")
+    made.file.write_text(text + "local: {processes: 4096, gpus: 0}\n")
+    show = Show()
+    with pytest.raises(InputError, match="local.processes: found 4096 at a time, which have to share"):
+        run_sweep(load(made.file), show)
+    assert show.plan is None
+    assert not (made.results / "rows").exists()
