@@ -166,7 +166,7 @@ def test_seconds_on_shared_cores_are_refused_before_the_first_trial(tmp_path: Pa
     text = made.text.replace("metric: loss", "metric: seconds_to_target").replace("steps: 100", "target: {acc: 1}")
     made.file.write_text(text + "local: {processes: 4096, gpus: 0}\n")
     show = Show()
-    with pytest.raises(InputError, match="local.processes: found 4096 at a time, which have to share"):
+    with pytest.raises(InputError, match=r"local\.processes: found 4096 at a time, which have to share"):
         run_sweep(load(made.file), show)
     assert show.plan is None
     assert not (made.results / "rows").exists()
