@@ -21,13 +21,15 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     if CHROMIUM is None:
         assert os.environ.get("CI") != "true", "no Chromium on PATH, and CI must have one"
         pytest.skip("no Chromium on PATH")
     with sync_playwright() as playwright:
         arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        home = str(tmp_path_factory.mktemp("chromium"))  # it makes folders there, even when it runs in a test
+        environment = {**os.environ, "XDG_CONFIG_HOME": home, "XDG_CACHE_HOME": home}
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments, env=environment)
         yield chromium
         chromium.close()
 
