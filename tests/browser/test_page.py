@@ -28,7 +28,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     with sync_playwright() as playwright:
         arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
         home = str(tmp_path_factory.mktemp("chromium"))  # it makes folders there, even when it runs in a test
-        environment = {**os.environ, "XDG_CONFIG_HOME": home, "XDG_CACHE_HOME": home}
+        environment: dict[str, str | float | bool] = {**os.environ, "XDG_CONFIG_HOME": home, "XDG_CACHE_HOME": home}
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments, env=environment)
         yield chromium
         chromium.close()
