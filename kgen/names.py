@@ -46,6 +46,8 @@ ENV_METRICS_FILE: Final = "KGEN_METRICS_FILE"
 # -- files below <results>/<sweep name>/ ------------------------------------------------------------------------
 
 SWEEP_FILE: Final = "sweep.yaml"
+LOCK_FILE: Final = ".lock"
+"""Held by the one ``kgen run`` that works there."""
 ROWS_DIR: Final = "rows"
 CHECKPOINTS_DIR: Final = "checkpoints"
 COLLECTED_DIR: Final = "collected"

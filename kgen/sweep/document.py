@@ -172,6 +172,7 @@ class _Reader:
         self._count = 0
 
     def read(self) -> Any:
+        """The document's value; mistakes that leave one are noted in the document. Raises InputError for others."""
         self._next("StreamStartEvent")
         start = next(self._events)
         if type(start).__name__ == "StreamEndEvent":

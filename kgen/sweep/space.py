@@ -166,6 +166,7 @@ class _Nearest:
         self._numbers = sorted(_numbers(values))
 
     def words(self, value: Value) -> str:
+        """What is allowed in its place: the nearest number, or the list."""
         if self._numbers and (wanted := _numbers([value])):
             i = bisect.bisect(self._numbers, wanted[0])
             nearest = min(self._numbers[max(0, i - 1) : i + 1], key=lambda number: abs(number - wanted[0]))

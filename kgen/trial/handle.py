@@ -218,9 +218,9 @@ class Trial:
     def report(self, /, *, step: int, seconds: float | None = None, **metrics: float) -> Decision:
         """Record metrics after ``step`` training steps and hear whether to stop.
 
-        The order of the checks: not a number or infinite (diverged); target reached; budget of steps or of counted
-        seconds spent; stopped from outside, which comes last because a trial that has done its work is a result. The
-        first that holds ends the trial for good. The clock stands while this runs, also inside ``with
+        The order of the checks: not a number or infinite (diverged); target reached within the budget; budget of steps
+        or of counted seconds spent; stopped from outside, which comes last because a trial that has done its work is a
+        result. The first that holds ends the trial for good. The clock stands while this runs, also inside ``with
         trial.training()``. ``seconds`` replaces the clock for a trainer that counts its own training time: seconds
         since the start of this attempt.
         """

@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Final, Protocol
+from typing import Protocol
 
 from kgen.backends.local.devices import Slot, slots
 from kgen.backends.local.pool import Pool
 from kgen.errors import InputError, InterruptedRunError, MissingExtraError, StoreError
-from kgen.names import SWEEP_FILE
+from kgen.names import LOCK_FILE, SWEEP_FILE
 from kgen.plan import Plan
 from kgen.results.store import Store
 from kgen.spec import Timing
@@ -27,8 +27,6 @@ from kgen.workflow.collect import Collected
 from kgen.workflow.fuse import Fuse
 from kgen.workflow.plan import plan_on
 from kgen.workflow.report import report_sweep
-
-LOCK_FILE: Final = ".lock"
 
 
 class Display(Protocol):
@@ -100,7 +98,6 @@ def _work_off(spec: SweepSpec, plan: Plan, pool: Pool, fuse: Fuse, display: Disp
         with _sigterm_as_interrupt():
             pool.run(on_event)
     except KeyboardInterrupt:
-        display.end()
         again = f"kgen run {shlex.quote(str(spec.file))}"
         raise InterruptedRunError(
             f"stopped; results so far are in {spec.results}, '{again}' goes on with the rest"
