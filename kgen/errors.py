@@ -7,6 +7,8 @@
     ├── MissingExtraError           2  an optional dependency is not installed
     ├── TrialsFailedError           1  the sweep ran, some trials did not give a result
     ├── StoreError                  3  the result store can't be read or written
+    ├── ClusterError                3  the cluster can't be reached, or forbids something
+    ├── TimedOutError             124  the command waited as long as it was told to
     ├── InterruptedRunError       130  Ctrl-C or SIGTERM, after everything was put away
     └── TrialError                     raised inside a trial; the code is the trial's own (see TrialExit)
         ├── BadParametersError     64
@@ -101,6 +103,18 @@ class StoreError(KgenError):
     """The result store can't be read or written; nothing that was written before is lost."""
 
     exit_code = 3
+
+
+class ClusterError(KgenError):
+    """The cluster can't be reached, or it forbids or refuses something; nothing that it did before is undone."""
+
+    exit_code = 3
+
+
+class TimedOutError(KgenError):
+    """What was waited for did not come in the time that the user gave."""
+
+    exit_code = 124
 
 
 class InterruptedRunError(KgenError):

@@ -80,3 +80,54 @@ DNS_LABEL_WORDS: Final = "lower-case letters, digits and '-', beginning and endi
 ENV_NAME_PATTERN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 DEFAULT_STAGE: Final = "main"
 """Stage of a sweep that has only one and so does not name it."""
+QUALIFIED_NAME_PATTERN: Final = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
+
+
+def is_qualified_name(text: str) -> bool:
+    """Whether Kubernetes takes it as the key of a label, an annotation, a taint or a resource.
+
+    >>> is_qualified_name("nvidia.com/gpu"), is_qualified_name("a/b/c"), is_qualified_name("-x")
+    (True, False, False)
+    """
+    domain, slash, name = text.rpartition("/")
+    if slash and (len(domain) > 253 or not all(DNS_LABEL_PATTERN.fullmatch(part) for part in domain.split("."))):
+        return False
+    return QUALIFIED_NAME_PATTERN.fullmatch(name) is not None
+
+
+def is_label_value(text: str) -> bool:
+    """Whether Kubernetes takes it as the value of a label."""
+    return not text or QUALIFIED_NAME_PATTERN.fullmatch(text) is not None
+
+
+# -- labels and annotations of the cluster's objects ------------------------------------------------------------
+
+LABEL_SWEEP: Final = "kgen.dev/sweep"
+LABEL_STAGE: Final = "kgen.dev/stage"
+LABEL_TRIAL: Final = "kgen.dev/trial"
+LABEL_SPEC: Final = "kgen.dev/spec"
+"""Hash of the whole manifest: what tells an unchanged object from an edited one."""
+LABEL_COMPONENT: Final = "app.kubernetes.io/component"
+COMPONENT_TRIAL: Final = "trial"
+COMPONENT_SWEEP: Final = "sweep"
+COMPONENT_FILES: Final = "files"
+ANNOTATION_PARAMETERS: Final = "kgen.dev/parameters"
+"""JSON of a trial's parameters, on its Job and pod."""
+ANNOTATION_SEED: Final = "kgen.dev/seed"
+ANNOTATION_RETRY: Final = "kgen.dev/retry"
+"""On a Job that replaces a failed one: how often that happened, and why the last one failed."""
+FIELD_MANAGER: Final = "kgen"
+SWEEP_CONFIG_MAP_PREFIX: Final = "kgen-sweep-"
+FILES_CONFIG_MAP_PREFIX: Final = "kgen-files-"
+CONFIG_MAP_SWEEP_KEY: Final = "sweep.yaml"
+TRAINER_CONTAINER: Final = "trainer"
+
+
+def job_name(sweep: str, trial: str) -> str:
+    """Name of a trial's Job: never generated, so that creating it twice is impossible."""
+    return f"{sweep}-{trial}"
+
+
+def sweep_config_map(sweep: str) -> str:
+    """Name of the ConfigMap that holds a sweep's file."""
+    return f"{SWEEP_CONFIG_MAP_PREFIX}{sweep}"

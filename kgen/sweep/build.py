@@ -15,25 +15,36 @@ from pydantic import BaseModel
 from kgen.errors import Problem
 from kgen.spec import STEPS_TO_TARGET, TO_TARGET, Budget, Direction, Objective, Target, Value, text_of
 from kgen.sweep import fields, model, space
+from kgen.sweep.build_cluster import kubernetes
 from kgen.sweep.command import places_in
 from kgen.sweep.document import Document
 from kgen.sweep.document import Path as FieldPath
-from kgen.sweep.sweepspec import BUILT_IN, Local, SweepSpec, Trainer
+from kgen.sweep.sweepspec import BUILT_IN, Kubernetes, Local, Location, Scheme, SweepSpec, Template, Trainer
 from kgen.sweep.translate import did_you_mean
 
 MAX_TRIALS: Final = 1_000_000
 MAX_FILES_BYTES: Final = 900_000
 """Of ``trainer.files`` together: they must fit into one ConfigMap of 1 MiB."""
 
+MAX_TEMPLATE_BYTES: Final = 100_000
+
 
 class Builder:
     """Makes the SweepSpec and collects the mistakes that no single field shows.
 
     ``broken`` fields have mistakes of their own and stand-ins here: nothing is said of what depends on them.
+    ``given_files`` stand for files of those names beside the sweep file.
     """
 
-    def __init__(self, document: Document, parsed: model.SweepFile, broken: Collection[FieldPath]) -> None:
+    def __init__(
+        self,
+        document: Document,
+        parsed: model.SweepFile,
+        broken: Collection[FieldPath],
+        given_files: Mapping[str, bytes],
+    ) -> None:
         self.problems: list[Problem] = []
+        self._given_files = given_files
         self._document = document
         self._parsed = parsed
         self._broken = broken
@@ -59,10 +70,12 @@ class Builder:
             trainer=self._trainer(),
             alternatives=alternatives,
             budget=budget,
-            results=(self._file.parent / parsed.results / parsed.name),
+            location=self._location(),
             local=Local(
                 processes=None if parsed.local.processes == "auto" else parsed.local.processes, gpus=parsed.local.gpus
             ),
+            kubernetes=self._kubernetes(),
+            max_parallel=parsed.execution.max_parallel,
             file=self._file,
             text=self._document.text,
             size=size,
@@ -126,6 +139,47 @@ class Builder:
             self._wrong(("objective", "metric"), given.metric, "a reported metric, or a budget.target to count to")
         return Objective(given.metric, given.goal, given.at)
 
+    def _location(self) -> Location:
+        found = model.split_results(self._parsed.results)
+        if found is None:
+            return Location(Scheme.FOLDER, "", str(self._file.parent / self._parsed.results / self._parsed.name))
+        scheme, root, path = found
+        return Location(Scheme(scheme), root, f"{path}/{self._parsed.name}" if path else self._parsed.name)
+
+    def _kubernetes(self) -> Kubernetes:
+        made, mistakes = kubernetes(self._parsed, self._read_template)
+        for path, found, allowed in mistakes:
+            if self._is_sound(*(path[:length] for length in range(1, len(path) + 1))):
+                self._wrong(path, found, allowed)
+        return made
+
+    def _read_template(self, name: str) -> Template | None:
+        path: FieldPath = ("kubernetes", "template")
+        if not _is_inside(name):
+            self._wrong(path, fields.show(name), "a path below the folder of the sweep file")
+            return None
+        content = self._read(name, path, "a readable template beside the sweep file", MAX_TEMPLATE_BYTES)
+        if content is None:
+            return None
+        if len(content) > MAX_TEMPLATE_BYTES:
+            self._wrong(path, f"{name}: a larger one", f"at most {MAX_TEMPLATE_BYTES:,} bytes")
+            return None
+        try:
+            return Template(self._file.parent / name, content.decode("utf-8-sig"))
+        except UnicodeDecodeError as error:
+            self._wrong(path, f"{name}: byte {error.start} that is not UTF-8", "UTF-8 text")
+            return None
+
+    def _read(self, name: str, path: FieldPath, allowed: str, limit: int) -> bytes | None:
+        """The content of a file beside the sweep file, at most one byte more than the limit."""
+        if name in self._given_files:
+            return self._given_files[name][: limit + 1]
+        try:
+            return read_at_most(self._file.parent / name, limit)
+        except OSError as error:
+            self._wrong(path, f"{name}: {str(error.strerror).lower()}", allowed)
+            return None
+
     def _names_in_every_trial(self) -> list[str] | None:
         """Parameters that each alternative names, also where their values are wrong; None if that can't be told."""
         raw = self._document.value.get("parameters")
@@ -179,10 +233,8 @@ class Builder:
             if name in given[:i]:
                 self._wrong(path, f"{name} again", "each file once")
                 continue
-            try:
-                content = read_at_most(self._file.parent / name, MAX_FILES_BYTES)
-            except OSError as error:
-                self._wrong(path, f"{name}: {str(error.strerror).lower()}", "a readable file beside the sweep file")
+            content = self._read(name, path, "a readable file beside the sweep file", MAX_FILES_BYTES)
+            if content is None:
                 continue
             total += len(content)
             if total > MAX_FILES_BYTES:

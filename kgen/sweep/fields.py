@@ -6,9 +6,10 @@ import math
 import re
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from kgen.names import ENV_NAME_PATTERN
 from kgen.spec import text_of
 from kgen.sweep import space
 
@@ -125,3 +126,14 @@ def _check_positive(value: Any) -> Any:
 
 
 Positive = Annotated[float, BeforeValidator(_check_positive), WithJsonSchema({"type": "number", "exclusiveMinimum": 0})]
+
+
+def _check_env_name(name: str) -> str:
+    if not ENV_NAME_PATTERN.fullmatch(name):
+        raise wrong(show(name), "letters, digits and '_', not beginning with a digit")
+    if name.startswith("KGEN_"):
+        raise wrong(show(name), "a name that does not begin with KGEN_, which are kgen's own")
+    return name
+
+
+EnvName = Annotated[str, AfterValidator(_check_env_name)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,14 +33,15 @@ def load(file: str | Path) -> SweepSpec:
     return loads(text, file=str(file))
 
 
-def loads(text: str, *, file: str = "sweep.yaml") -> SweepSpec:
-    """The same from text; ``file`` names it in messages and is where relative paths start."""
+def loads(text: str, *, file: str = "sweep.yaml", files: Mapping[str, bytes] | None = None) -> SweepSpec:
+    """The same from text; ``file`` names it in messages and is where relative paths start. ``files`` are contents that
+    stand for files of those names, where the sweep's own folder is not at hand."""
     document = parse(text, file)
     if not isinstance(document.value, dict):
         found = document.problem((), show(document.value), "a mapping that begins with version: 1")
         raise InputError([*document.problems, found])
     check = _Check(document)
-    builder = Builder(document, check.validate(), check.broken)
+    builder = Builder(document, check.validate(), check.broken, files or {})
     spec = builder.build()
     problems = [*document.problems, *check.problems, *builder.problems]
     if problems:

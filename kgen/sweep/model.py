@@ -8,7 +8,7 @@ from __future__ import annotations
 import enum
 import re
 from functools import partial
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -23,9 +23,11 @@ from pydantic import (
 
 from kgen.names import DNS_LABEL_PATTERN, DNS_LABEL_WORDS, ENV_NAME_PATTERN, SWEEP_NAME_LIMIT
 from kgen.spec import TO_TARGET, At, Goal
+from kgen.sweep.cluster import ExecutionModel, KubernetesModel
 from kgen.sweep.fields import (
     MAX_INT,
     Closed,
+    EnvName,
     Number,
     Positive,
     PositiveWhole,
@@ -109,14 +111,6 @@ class ObjectiveModel(Closed):
         return self
 
 
-def _check_env_name(name: str) -> str:
-    if not ENV_NAME_PATTERN.fullmatch(name):
-        raise wrong(show(name), "letters, digits and '_', not beginning with a digit")
-    if name.startswith("KGEN_"):
-        raise wrong(show(name), "a name that does not begin with KGEN_, which are kgen's own")
-    return name
-
-
 def _check_command(words: list[str]) -> list[str]:
     if not words[0].strip():
         raise wrong("no program", "a program and its arguments", 0)
@@ -140,7 +134,7 @@ class TrainerModel(Closed):
     )
     files: list[str] = Field(default_factory=list, description="Small sources beside this file that the program needs")
     config: dict[str, Any] = Field(default_factory=dict, description="Passed to the trainer as it is")
-    env: dict[Annotated[str, AfterValidator(_check_env_name)], Scalar] = Field(
+    env: dict[EnvName, Scalar] = Field(
         default_factory=dict,
         description="Environment variables of the trainer",
         json_schema_extra={"propertyNames": {"pattern": f"^(?!KGEN_){ENV_NAME_PATTERN.pattern}$"}},
@@ -173,10 +167,29 @@ def _check_name(name: str) -> str:
     return name
 
 
+_RESULTS_WORDS: Final = "a folder, pvc://claim/path, s3://bucket/prefix or gs://bucket/prefix"
+_PLACE: Final = re.compile(r"(pvc|s3|gs)://([a-z0-9][a-z0-9.-]{0,252})(?:/(.*))?")
+
+
+def split_results(value: str) -> tuple[str, str, str] | None:
+    """Scheme, claim or bucket, and path of results that lie in no folder of this machine.
+
+    >>> split_results("pvc://results/team/"), split_results("results/")
+    (('pvc', 'results', 'team'), None)
+    """
+    match = _PLACE.fullmatch(value)
+    return (match[1], match[2], (match[3] or "").strip("/")) if match else None
+
+
 def _check_results(value: str) -> str:
-    scheme = re.match(r"[a-zA-Z][a-zA-Z0-9+.-]*://", value)
-    if scheme or not value.strip() or "\0" in value or value.startswith("~"):
-        raise wrong(show(value), "a folder, such as results/ or /data/results (~ has no meaning here)")
+    found = split_results(value)
+    parts = found[2].split("/") if found and found[2] else []
+    if any(part in ("", ".", "..") for part in parts):
+        raise wrong(show(value), f"{_RESULTS_WORDS}, without empty parts, '.' and '..'")
+    if found is None and re.match(r"[a-zA-Z][a-zA-Z0-9+.-]*://", value):
+        raise wrong(show(value), _RESULTS_WORDS)
+    if not value.strip() or not value.isprintable() or value.startswith("~"):
+        raise wrong(show(value), f"{_RESULTS_WORDS} (~ has no meaning here)")
     return value
 
 
@@ -213,11 +226,17 @@ class SweepFile(Closed):
     )
     results: Annotated[str, AfterValidator(_check_results)] = Field(
         "results/",
-        description="Folder of the results, from the folder of this file",
-        json_schema_extra={"pattern": r"^(?!~)(?![a-zA-Z][a-zA-Z0-9+.-]*://).*\S"},
+        description="Folder of the results, from the folder of this file; on a cluster pvc://claim/path, s3:// or gs://",
+        json_schema_extra={"pattern": r"^(?!~)((pvc|s3|gs)://|(?![a-zA-Z][a-zA-Z0-9+.-]*://)).*\S"},
     )
     local: LocalModel = Field(
         default_factory=partial(LocalModel.model_validate, {}), description="How `kgen run` uses this machine"
+    )
+    kubernetes: KubernetesModel = Field(
+        default_factory=partial(KubernetesModel.model_validate, {}), description="How `kgen submit` uses a cluster"
+    )
+    execution: ExecutionModel = Field(
+        default_factory=partial(ExecutionModel.model_validate, {}), description="How trials are spread over time"
     )
 
 

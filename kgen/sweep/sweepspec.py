@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import enum
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from kgen.errors import InputError
 from kgen.names import DEFAULT_STAGE
 from kgen.spec import Budget, Objective, Value
 from kgen.sweep.model import Arguments, Metrics
@@ -46,6 +48,116 @@ class Local:
     """GPUs to use; None means all that are visible."""
 
 
+class Scheme(enum.StrEnum):
+    """What kind of place results can lie in."""
+
+    FOLDER = "folder"
+    PVC = "pvc"
+    S3 = "s3"
+    GS = "gs"
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where a sweep's results lie: a folder of this machine, or a claim's volume, or a bucket."""
+
+    scheme: Scheme
+    root: str
+    """The claim or the bucket; empty for a folder."""
+    path: str
+    """Folder, or path below the root, of this sweep: it ends with the sweep's name."""
+
+    def __str__(self) -> str:
+        return self.path if self.scheme is Scheme.FOLDER else f"{self.scheme}://{self.root}/{self.path}"
+
+
+class Sharing(enum.StrEnum):
+    """Whether a trial may get a GPU that others use at the same time."""
+
+    NONE = "none"
+    TIME_SLICING = "time-slicing"
+    MPS = "mps"
+    ANY = "any"
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """Which GPUs will do."""
+
+    products: tuple[str, ...] = ()
+    family: str = ""
+    memory: str = ""
+    """At least this much, a quantity."""
+    sharing: Sharing = Sharing.ANY
+
+
+@dataclass(frozen=True, slots=True)
+class SecretKey:
+    """A key of a Secret of the cluster."""
+
+    secret: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """One more volume of a trial's pod."""
+
+    name: str
+    mount_path: str
+    read_only: bool
+    sub_path: str
+    source: Mapping[str, Any]
+    """One entry, as in a pod's ``volumes``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A user's own Job template."""
+
+    file: Path
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Kubernetes:
+    """How trials run on a cluster; never part of their identity. Quantities and durations are normal: text, seconds."""
+
+    namespace: str
+    """Empty: whoever submits says it."""
+    resources: Mapping[str, str]
+    """As requests and limits, the defaults filled in; no entry is zero."""
+    gpu: Gpu
+    shared_memory: str
+    scratch: str
+    node_selector: Mapping[str, str]
+    tolerations: tuple[Mapping[str, Any], ...]
+    affinity: Mapping[str, Any] | None
+    runtime_class: str
+    resource_claims: tuple[Mapping[str, Any], ...]
+    priority_class: str
+    queue: str
+    queue_priority: str
+    service_account: str
+    image_pull_policy: str
+    image_pull_secrets: tuple[str, ...]
+    secret_env: Mapping[str, SecretKey]
+    volumes: tuple[Volume, ...]
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    run_as_user: int
+    deadline: int | None
+    """Seconds from a pod's start; None where neither a deadline nor ``budget.seconds`` is given."""
+    backoff_limit: int
+    ttl_seconds_after_finished: int | None
+    template: Template | None
+
+    @property
+    def accelerators(self) -> Mapping[str, str]:
+        """Extended resources, such as ``nvidia.com/gpu`` or ``nvidia.com/mig-1g.10gb``, with their counts."""
+        return {name: count for name, count in self.resources.items() if "/" in name}
+
+
 @dataclass(frozen=True, slots=True)
 class SweepSpec:
     """A validated sweep file."""
@@ -58,9 +170,12 @@ class SweepSpec:
     alternatives: tuple[Mapping[str, tuple[Value, ...]], ...]
     """Each one a grid of its own: parameter → its values in the file's order."""
     budget: Budget
-    results: Path
-    """Folder of this sweep's results, ``<results>/<name>``."""
+    location: Location
+    """Where the results lie."""
     local: Local
+    kubernetes: Kubernetes
+    max_parallel: int | None
+    """Jobs that are unfinished at the same time; None for all."""
     file: Path
     """The sweep file itself; relative paths in it start from its folder."""
     text: str
@@ -68,6 +183,14 @@ class SweepSpec:
     stage: str = DEFAULT_STAGE
     size: int = field(default=0)
     """Trials: sum over alternatives of the product of their parameters' values, times repeats."""
+
+    @property
+    def results(self) -> Path:
+        """Folder of this sweep's results, ``<results>/<name>``. Raises InputError where they lie elsewhere."""
+        if self.location.scheme is not Scheme.FOLDER:
+            found = str(self.location)
+            raise InputError.of(str(self.file), "results", found, "here a folder: this command reads and writes files")
+        return Path(self.location.path)
 
     @property
     def folder(self) -> Path:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from kgen.errors import Problem
-from kgen.sweep import grids, model
+from kgen.sweep import cluster, grids, model
 from kgen.sweep.document import Document
 from kgen.sweep.document import Path as FieldPath
 from kgen.sweep.fields import show
@@ -67,6 +67,9 @@ def _fields_at(path: FieldPath) -> list[str]:
         return [*_RANGES[path[kind]].model_fields] if len(path) > kind else [*grids.KINDS, "except"]
     if path[:2] == ("budget", "target"):
         return [*model.Bound.model_fields]
+    for form, block in _INNER.items():
+        if len(form) == len(path) and all(name in (None, part) for name, part in zip(form, path, strict=True)):
+            return [*block.model_fields]
     return [*MODELS[path[0] if path else ""].model_fields]
 
 
@@ -81,6 +84,13 @@ MODELS: Final[dict[str | int, type[BaseModel]]] = {
     "trainer": model.TrainerModel,
     "budget": model.BudgetModel,
     "local": model.LocalModel,
+    "kubernetes": cluster.KubernetesModel,
+    "execution": cluster.ExecutionModel,
+}
+_INNER: Final[dict[tuple[str | None, ...], type[BaseModel]]] = {  # None stands for any name or number
+    ("kubernetes", "gpu"): cluster.GpuModel,
+    ("kubernetes", "secret_env", None): cluster.SecretKeyModel,
+    ("kubernetes", "volumes", None): cluster.VolumeModel,
 }
 
 

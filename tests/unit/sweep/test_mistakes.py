@@ -42,7 +42,7 @@ trainer:
   config: {rate: .inf}
 objective: {metric: ""}
 local: {processes: none}
-results: s3://bucket/x
+results: ftp://bucket/x
 """,
         encoding="utf-8",
     )
@@ -66,7 +66,7 @@ results: s3://bucket/x
         (14, 18, "trainer.config.rate", "inf"),
         (15, 21, "objective.metric", "the text ''"),
         (16, 20, "local.processes", "the text 'none'"),
-        (17, 10, "results", "the text 's3://bucket/x'"),
+        (17, 10, "results", "the text 'ftp://bucket/x'"),
     ]
     sources = (tmp_path / "sweep.yaml").read_text(encoding="utf-8").splitlines()
     assert all(p.source == sources[p.line - 1] for p in caught.value.problems)

@@ -1,0 +1,1 @@
+"""Kubernetes Jobs: the only package that talks to a cluster."""

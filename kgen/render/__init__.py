@@ -1,0 +1,1 @@
+"""TrialSpecs → the objects for the cluster."""
