@@ -31,7 +31,9 @@ def _check_quantity(value: Any) -> str:
 
 
 Quantity = Annotated[
-    str, BeforeValidator(_check_quantity), WithJsonSchema({"type": ["number", "string"], "pattern": _QUANTITY.pattern})
+    str,
+    BeforeValidator(_check_quantity),
+    WithJsonSchema({"type": ["number", "string"], "pattern": f"^({_QUANTITY.pattern})$"}),
 ]
 
 
@@ -64,7 +66,11 @@ def _check_label_name(name: str) -> str:
 
 
 ObjectName = Annotated[str, AfterValidator(_check_object_name)]
-LabelName = Annotated[str, AfterValidator(_check_label_name)]
+LabelName = Annotated[
+    str,
+    AfterValidator(_check_label_name),
+    WithJsonSchema({"type": "string", "pattern": f"^{DNS_LABEL_PATTERN.pattern}$", "maxLength": 63}),
+]
 
 
 def _check_key(name: str) -> str:

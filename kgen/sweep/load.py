@@ -68,9 +68,12 @@ class _Check:
                 return model.validate({**stand_in, **self._blocks})
             except ValidationError as error:
                 stand_in = _STAND_IN
-                for item in error.errors():
+                items = error.errors()
+                meant = {file_path(item["loc"]) for item in items if item["type"] == "extra_forbidden"}
+                for item in items:
                     path = file_path(item["loc"])
-                    if not self._is_known(path, item["type"]):
+                    misspelt = item["type"] == "missing" and _is_near(path, meant)
+                    if not misspelt and not self._is_known(path, item["type"]):
                         self.problems += translate(self._document, dict(item))
                     self._remove(path, item["type"])
 
@@ -89,6 +92,11 @@ class _Check:
             block.pop(path[1], None)
         else:
             self._blocks.pop(name, None)
+
+
+def _is_near(path: FieldPath, unknown: set[FieldPath]) -> bool:
+    """Whether one of these unknown fields may have been meant for the missing one at that path."""
+    return any(near(str(other[-1]), [str(path[-1])]) for other in unknown if other[:-1] == path[:-1])
 
 
 _STAND_IN: Final[dict[str, Any]] = {"version": 1, "name": "stand-in", "parameters": {"stand-in": [0]}}

@@ -12,7 +12,7 @@ from kgen.errors import InputError, Problem
 from kgen.sweep import expand, load, loads
 from tests.unit.sweep.sweeps import messages, only_message, problems, text
 
-TOP = "version, name, seed, repeats, objective, trainer, parameters, budget, results, local"
+TOP = "version, name, seed, repeats, objective, trainer, parameters, budget, results, local, kubernetes, execution"
 ROOT = Path(__file__).parents[3]
 
 
@@ -231,9 +231,10 @@ def test_a_missing_key_is_placed_at_its_block() -> None:
         ({"local": "{processes: 0}"}, "5:20 local.processes: found 0, allowed auto, or a whole number from 1 to 4096"),
         ({"local": "{gpus: -1}"}, "5:15 local.gpus: found -1, allowed a whole number from 0"),
         ({"results": "5"}, '5:10 results: found 5, allowed text: "5"'),
-        ({"results": "''"}, "5:10 results: found the text '', allowed a folder, such as results/"),
+        ({"results": "''"}, "5:10 results: found the text '', allowed a folder, pvc://claim/path, s3://bucket/"),
         ({"results": "~/results"}, "5:10 results: found the text '~/results', allowed a folder"),
-        ({"results": "gs://bucket"}, "5:10 results: found the text 'gs://bucket', allowed a folder"),
+        ({"results": "ftp://a/b"}, "5:10 results: found the text 'ftp://a/b', allowed a folder, pvc://claim/path"),
+        ({"results": "s3://b/../c"}, "5:10 results: found the text 's3://b/../c', allowed a folder, pvc://claim/path"),
         ({"objective": "accuracy"}, "5:12 objective: found the text 'accuracy', allowed a mapping"),
         ({"objective": "{metric: a, goal: minimise}"}, "5:30 objective.goal: found the text 'minimise', allowed min"),
         ({"objective": "{metric: a, at: last}"}, "5:28 objective.at: found the text 'last', allowed final or best"),
