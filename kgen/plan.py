@@ -1,4 +1,4 @@
-"""Desired × observed → Plan: what ``kgen plan`` prints is the object that ``kgen run`` works off."""
+"""Desired × observed → Plan: what ``kgen plan`` prints is the object that ``kgen run`` and ``kgen submit`` work off."""
 
 from __future__ import annotations
 
@@ -8,18 +8,35 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from kgen.names import job_name
 from kgen.spec import Budget, TrialSpec, Value, text_of
+from kgen.status import Reason, Row, State, TrialStatus
 
 
 class Action(enum.StrEnum):
     """What will be done about one trial."""
 
     CREATE = "create"
-    """It has never run."""
+    """It has never run, as far as is known."""
+    KEEP = "keep"
+    """It is running or waits its turn on the cluster."""
     DONE = "done"
     """It has a result."""
+    DONE_OTHER_IMAGE = "done (other image)"
+    """It has a result that another image made; counts as done unless told otherwise."""
+    FAILED = "failed"
+    """Its Job failed, and stays so until ``kgen retry``."""
     RETRY = "retry"
-    """Its last attempt failed or was interrupted: it will run again."""
+    """Its last attempt on this machine failed or was interrupted: it will run again."""
+    REPLACE = "replace"
+    """Its Job failed or has not started, and would look different now: deleted, then created anew."""
+    CONFLICT = "conflict"
+    """Something that kgen did not make has its Job's name."""
+
+    @property
+    def runs(self) -> bool:
+        """Whether a trial will be started for it."""
+        return self in (Action.CREATE, Action.RETRY, Action.REPLACE)
 
 
 class Seen(enum.StrEnum):
@@ -51,6 +68,9 @@ class Plan:
     """Trials at the same time."""
     seconds_per_trial: float | None
     """Mean wall time of the trials that are done, if there are any."""
+    orphans: tuple[str, ...] = ()
+    """Jobs of this sweep on the cluster whose trials the file does not (or no longer) ask for. Never deleted by
+    itself."""
 
     @property
     def counts(self) -> dict[Action, int]:
@@ -61,7 +81,7 @@ class Plan:
     @property
     def pending(self) -> tuple[TrialSpec, ...]:
         """The trials to run, in order."""
-        return tuple(item.trial for item in self.planned if item.action is not Action.DONE)
+        return tuple(item.trial for item in self.planned if item.action.runs)
 
     @property
     def worst_steps(self) -> int | None:
@@ -103,6 +123,77 @@ def plan(
         else:
             planned.append(PlannedTrial(trial, Action.RETRY, f"{state}: {reason}"))
     return Plan(name, tuple(planned), budget, workers, seconds_per_trial)
+
+
+@dataclass(frozen=True, slots=True)
+class JobSeen:
+    """What counts of a Job that is there already."""
+
+    spec: str
+    """Its label ``kgen.dev/spec``."""
+    trial: str
+    """Its label ``kgen.dev/trial``; something else than the trial of its name where kgen did not make it."""
+    image: str
+    status: TrialStatus
+
+
+def plan_jobs(
+    name: str,
+    trials: Sequence[TrialSpec],
+    specs: Mapping[str, str],
+    jobs: Mapping[str, JobSeen],
+    rows: Mapping[str, tuple[Row, str]],
+    *,
+    budget: Budget,
+    image: str,
+    workers: int = 1,
+    seconds_per_trial: float | None = None,
+    rerun_stale: bool = False,
+    replace_running: bool = False,
+) -> Plan:
+    """One action per trial for a cluster.
+
+    ``specs`` maps a trial to the hash of the Job that it should have, ``jobs`` the names of Jobs that are there to
+    what was seen of them, ``rows`` a trial to what the results say of it and the image that made it.
+    """
+    planned = []
+    wanted = {job_name(name, trial.id) for trial in trials}
+    for trial in trials:
+        job = jobs.get(job_name(name, trial.id))
+        action, reason = _action(trial.id, specs[trial.id], job, rows.get(trial.id), image, replace_running)
+        if action is Action.DONE_OTHER_IMAGE and rerun_stale:
+            action = Action.CREATE if job is None else Action.REPLACE
+        planned.append(PlannedTrial(trial, action, reason))
+    orphans = tuple(sorted(jobs.keys() - wanted))
+    return Plan(name, tuple(planned), budget, workers, seconds_per_trial, orphans)
+
+
+def _action(
+    trial: str, spec: str, job: JobSeen | None, seen: tuple[Row, str] | None, image: str, replace_running: bool
+) -> tuple[Action, str]:
+    if job is not None and job.trial != trial:
+        return Action.CONFLICT, "a Job of its name is there that kgen did not make"
+    if seen is not None and seen[0].state == "complete":
+        return _done(seen[1], image)
+    if job is None:
+        return Action.CREATE, f"{seen[0].state}: {seen[0].reason}" if seen else ""
+    status = job.status
+    same = job.spec == spec
+    if status.state is State.SUCCEEDED:
+        if status.reason is Reason.NO_ROW:
+            return Action.FAILED, status.message
+        return _done(job.image, image)
+    if status.state is State.FAILED:
+        return (Action.FAILED if same else Action.REPLACE), status.message
+    if same or (status.state is State.RUNNING and not replace_running):
+        return Action.KEEP, "" if same else "running with an older manifest"
+    return Action.REPLACE, "its manifest has changed"
+
+
+def _done(made_with: str, image: str) -> tuple[Action, str]:
+    if made_with and made_with != image:
+        return Action.DONE_OTHER_IMAGE, f"made with {made_with}"
+    return Action.DONE, ""
 
 
 def ranges(trials: Sequence[TrialSpec], text: Callable[[Value], str] = text_of) -> dict[str, str]:

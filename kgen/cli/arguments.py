@@ -3,8 +3,39 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+if TYPE_CHECKING:
+    from kgen.backends.kubernetes.api import Api
+
 SweepFile = Annotated[Path, typer.Argument(metavar="FILE", help="Sweep file", show_default=True)]
+SweepName = Annotated[str, typer.Argument(metavar="SWEEP", help="Name of a sweep, or its file (ends in .yaml)")]
+Namespace = Annotated[
+    str | None,
+    typer.Option("--namespace", "-n", help="Namespace; else that of the sweep file, else that of the context"),
+]
+Context = Annotated[str | None, typer.Option("--context", help="Context of the kubeconfig; else the current one")]
+Kubeconfig = Annotated[
+    Path | None, typer.Option("--kubeconfig", help="Kubeconfig file; else KUBECONFIG, else ~/.kube/config")
+]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask")]
+
+
+def connect(
+    kubeconfig: Path | None, context: str | None, namespace: str | None, *, sweep_namespace: str = ""
+) -> Api:
+    """The cluster that the options name. Raises ClusterError."""
+    from kgen.backends.kubernetes.api import connect as connect_to
+
+    return connect_to(kubeconfig, context, namespace, sweep_namespace)
+
+
+def sweep_name(given: str) -> str:
+    """The name of the sweep that an argument names: a name, ``sweep/NAME``, or a sweep file."""
+    if given.endswith((".yaml", ".yml")):
+        from kgen.sweep import load
+
+        return load(given).name
+    return given.removeprefix("sweep/")

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from kgen.plan import Action
 from kgen.results.rows import State
 from kgen.sweep import expand, load
 from tests.unit.cli.ran import Kgen
@@ -176,7 +177,7 @@ def test_json_has_every_trial_with_its_values(sweep_file: Path, kgen: Kgen) -> N
     assert {key: found[key] for key in found if key != "plan"} == {
         "sweep": "sweep",
         "trials": 8,
-        "counts": {"create": 6, "done": 1, "retry": 1},
+        "counts": {**dict.fromkeys(map(str, Action), 0), "create": 6, "done": 1, "retry": 1},
         "parameters": {"optimizer": "sgd, adam", "rate": "1e-3, 1e-2, .1, 1"},
         "workers": 1,
         "worst_case": {"steps": 700, "seconds": None},
