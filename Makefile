@@ -5,7 +5,7 @@
 # `make clean quickstart PYTHON=python3.12`.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart test check bench lock clean
+.PHONY: help setup quickstart cluster test check bench lock clean
 
 PYTHON ?= python3
 # More arguments for pytest: make test ARGS="-k grid"
@@ -38,6 +38,11 @@ setup: $(DEV) ## Make .venv with everything for development
 quickstart: $(RUN) ## Train the 288 trials of examples/quickstart.yaml here and write the report
 	$(BIN)/kgen run examples/quickstart.yaml
 
+# Needs no more than Python, and Go, which is fetched where it is missing.
+cluster: ## Start a Kubernetes with fake GPU nodes here, until Ctrl-C; the first time it is built, in minutes
+	@sh requirements/venv.sh "$(PYTHON)"
+	@exec $(BIN)/python -m tests.cluster.controlplane
+
 # A file's tests stay in one process (its fixtures are made once); files keep their order, in which tests/conftest.py
 # puts those last that need the machine for themselves.
 test: $(DEV) ## Run every test
@@ -64,6 +69,7 @@ lock: ## Make requirements/*.txt anew from pyproject.toml
 	$(FOLLOW) pyproject.toml --extra cuda --extra report --group build -o requirements/cuda.txt
 	$(FOLLOW) pyproject.toml -o requirements/plain.txt
 	$(FOLLOW) --group setup -o requirements/setup.txt
+	$(COMPILE) --group go -o requirements/go.txt
 
 clean: ## Remove what make can make again (.venv, caches, builds); results stay
 	rm -rf .venv .bootstrap .python build dist .*_cache .hypothesis
