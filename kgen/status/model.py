@@ -1,7 +1,4 @@
-"""What is seen of a trial on a cluster: one total, pure mapping from its Job, pods, events and row.
-
-Nothing here talks to a cluster: objects are the API's plain JSON. Whatever they hold, ``status_of`` gives an answer.
-"""
+"""The words for where a trial stands and why: closed sets, and the one value that commands show."""
 
 from __future__ import annotations
 
@@ -130,3 +127,5 @@ class TrialStatus:
     started: datetime | None = None
     """When the newest pod's trainer began."""
     ended: datetime | None = None
+    hopeless: bool = False
+    """Of an unschedulable one: no node that there is could ever take it, however long it waits."""
