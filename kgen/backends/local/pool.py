@@ -26,7 +26,7 @@ from kgen.results.rows import State, TrialRow, bytes_to_rows, rows_to_bytes
 from kgen.results.store import Store
 from kgen.spec import TrialSpec
 from kgen.sweep import SweepSpec
-from kgen.sweep.command import command_line, is_same_for_all
+from kgen.sweep.command import command_line, is_same_for_all, wrapped
 from kgen.sweep.model import Arguments, Metrics
 from kgen.trial.attempt import Ending, row_without_process
 from kgen.trial.channel import Ended, Message
@@ -125,7 +125,7 @@ class Pool:
             words[0] = sys.executable  # the one that kgen is installed in, whether or not its venv is activated
         if trainer.metrics is not Metrics.REPORT:
             self._check_program(words[0])
-            words = [sys.executable, "-m", "kgen.trial.wrap", "--metrics", str(trainer.metrics), "--", *words]
+            words = wrapped(words, trainer.metrics, [sys.executable, "-m", "kgen.trial.wrap"])
         try:
             return Worker(words, slot, self._environment(slot), self._spec.folder.resolve())
         except OSError as error:

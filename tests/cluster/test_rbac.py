@@ -1,0 +1,214 @@
+"""The Role in `manifests/`: with it alone a sweep can be planned, submitted, watched, repaired and deleted, and it
+grants nothing that this does not use."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cluster.client import Cluster
+from tests.cluster.planned import claim, kueue_kinds, local_queue, submitter_kubeconfig
+
+ROOT = Path(__file__).parents[2]
+MANIFESTS = ROOT / "manifests"
+
+Verb = tuple[str, str, str]
+"""Group, resource with its part, verb."""
+
+
+class Submitter:
+    """Somebody with a checkout, a kubeconfig and nothing else, who types commands of kgen."""
+
+    def __init__(self, kubeconfig: Path, folder: Path) -> None:
+        self.folder = folder
+        self._env = os.environ | {"KUBECONFIG": str(kubeconfig), "NO_COLOR": "1"}
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "kgen", *arguments],
+            cwd=self.folder,
+            env=self._env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def kgen(self, *arguments: str, code: int | None = 0) -> str:
+        """What it prints; it has to end with this code, if one is given."""
+        return ended(self.start(*arguments), code)
+
+    def sweep(self, name: str, fate: str, *, more: str = "", file: str = "", **kubernetes: str) -> str:
+        """Write the file of a sweep of three trials whose pods meet a fate."""
+        settings = {
+            "annotations": f"{{kwok.kgen.dev/fate: {fate}}}",
+            "service_account": "trainer",
+            "deadline": "1h",
+            "backoff_limit": "0",
+        } | kubernetes
+        path = self.folder / (file or f"{name}.yaml")
+        path.write_text(
+            f"version: 1\nname: {name}\nparameters: {{a: [1, 2, 3]}}\n{more}"
+            "budget: {steps: 10, target: {accuracy: 0.9}}\nresults: pvc://data/x\n"
+            "trainer: {image: 'registry.example/trainer:1', command: [python, train.py], files: [train.py]}\n"
+            "kubernetes:\n" + "".join(f"  {field}: {value}\n" for field, value in settings.items())
+        )
+        return path.name
+
+
+def ended(process: subprocess.Popen[str], code: int | None) -> str:
+    try:
+        said, _ = process.communicate(timeout=120)
+    finally:
+        process.kill()
+    assert code in (None, process.returncode), f"ended with {process.returncode}: {process.args!r}\n{said}"
+    return said
+
+
+def live(user: Submitter, cluster: Cluster, namespace: str) -> None:
+    """A whole life: everything that README and docs let somebody do with sweeps on a cluster."""
+    (user.folder / "train.py").write_text("print('{}')\n")
+    good, bad, endless = user.sweep("good", "absent"), user.sweep("bad", "exit-64"), user.sweep("endless", "run")
+    queued = user.sweep("queued", "absent", queue="vision")
+
+    user.kgen("submit", good, "--yes", "--wait")
+    user.kgen("submit", good, "--yes")
+    user.kgen("get", "sweeps")
+    (trial, *_) = user.kgen("get", "trials", "good", "-o", "name").split()
+    user.kgen("describe", "trial", trial.removeprefix("trial/"))
+    user.kgen("logs", trial.removeprefix("trial/"), code=None)  # fake nodes have none to give
+    user.kgen("wait", "good")
+
+    user.kgen("submit", bad, "--yes")
+    user.kgen("wait", "bad", code=1)
+    user.kgen("retry", "bad", "--failed")
+
+    user.kgen("submit", endless, "--yes")
+    user.kgen("cancel", "endless", "--yes")
+
+    user.kgen("submit", queued, "--yes")
+    meet(user, cluster, namespace)
+    for name in ("good", "bad", "endless", "queued", "shared"):
+        user.kgen("delete", name, "--yes")
+
+
+def meet(user: Submitter, cluster: Cluster, namespace: str) -> None:
+    """Two people submit one sweep: the first holds a Job back, which is there when its turn comes."""
+    first = user.sweep("shared", "run", more="execution: {max_parallel: 2}\n")
+    second = user.sweep("shared", "run", file="second.yaml")
+    waiting = user.start("submit", first, "--yes", "--wait")
+    try:
+        cluster.until(lambda: len(jobs_of(cluster, namespace)) == 2)
+        early = jobs_of(cluster, namespace)
+        user.kgen("submit", second, "--yes")
+        (late,) = jobs_of(cluster, namespace) - early
+        cluster.kubectl("delete", "job", "-n", namespace, *early)
+        cluster.until(lambda: "get" in jobs_asked(cluster, namespace, late))
+        cluster.kubectl("delete", "job", "-n", namespace, late)
+    except BaseException:
+        waiting.kill()
+        raise
+    finally:
+        ended(waiting, None)
+
+
+def jobs_of(cluster: Cluster, namespace: str) -> set[str]:
+    found = cluster.get("jobs", "-n", namespace, "-l", "kgen.dev/sweep=shared")["items"]
+    return {job["metadata"]["name"] for job in found}
+
+
+def jobs_asked(cluster: Cluster, namespace: str, name: str) -> set[str]:
+    """What the submitter has done with one Job."""
+    about = {"resource": "jobs", "namespace": namespace, "name": name}
+    log = cluster.audit(user=account(namespace))
+    return {event["verb"] for event in log if about.items() <= event.get("objectRef", {}).items()}
+
+
+def account(namespace: str) -> str:
+    return f"system:serviceaccount:{namespace}:kgen-submitter"
+
+
+@pytest.fixture
+def user(fake_cluster: Cluster, namespace: str, tmp_path: Path) -> Iterator[Submitter]:
+    """Who has no more than the Role, in a namespace with a claim, an account for trials and a queue."""
+    with kueue_kinds(fake_cluster):
+        fake_cluster.kubectl("create", "serviceaccount", "trainer", "-n", namespace)
+        fake_cluster.apply(claim("ReadWriteMany"), local_queue(), volume(namespace), namespace=namespace)
+        yield Submitter(submitter_kubeconfig(fake_cluster, namespace), tmp_path)
+    fake_cluster.kubectl("delete", "persistentvolume", namespace, "--wait=false")
+
+
+def volume(namespace: str) -> dict[str, Any]:
+    """What the claim is bound to, so that pods are scheduled."""
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {"name": namespace},
+        "spec": {
+            "capacity": {"storage": "1Gi"},
+            "accessModes": ["ReadWriteMany"],
+            "claimRef": {"name": "data", "namespace": namespace},
+            "hostPath": {"path": "/nowhere"},
+        },
+    }
+
+
+def granted(cluster: Cluster, namespace: str) -> set[Verb]:
+    """What the Role allows, as the cluster has it."""
+    rules = cluster.get("role", "kgen-submitter", "-n", namespace)["rules"]
+    return {
+        (group, resource, verb)
+        for rule in rules
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+
+
+def asked(event: dict[str, Any]) -> Verb:
+    """What a request was for."""
+    about = event["objectRef"]
+    part = f"/{about['subresource']}" if about.get("subresource") else ""
+    return about.get("apiGroup", ""), about["resource"] + part, event["verb"]
+
+
+def test_the_verbs_granted_are_the_verbs_used(fake_cluster: Cluster, user: Submitter, namespace: str) -> None:
+    before = fake_cluster.audit_position()
+    live(user, fake_cluster, namespace)
+    events = [
+        event
+        for event in fake_cluster.audit(user=account(namespace), after=before)
+        if "resource" in event.get("objectRef", {})
+    ]
+    by_role = [e for e in events if "kgen-submitter" in e["annotations"].get("authorization.k8s.io/reason", "")]
+    forbidden = {asked(e) for e in events if e["annotations"]["authorization.k8s.io/decision"] == "forbid"}
+    assert {asked(event) for event in by_role} == granted(fake_cluster, namespace)
+    assert forbidden == {("", "nodes", "list")}, "which is what rbac-planner.yaml is for"
+    assert {event["objectRef"].get("namespace") for event in by_role} == {namespace}
+    assert not [event for event in events if event["objectRef"]["resource"] == "secrets"]
+
+
+def test_no_rule_is_wider_than_it_looks(fake_cluster: Cluster, user: Submitter, namespace: str) -> None:
+    rules = json.dumps(fake_cluster.get("role", "kgen-submitter", "-n", namespace)["rules"])
+    assert "*" not in rules
+    assert "secrets" not in rules
+
+
+def test_the_namespace_lets_in_no_pod_that_is_not_restricted(cluster: Cluster, namespace: str) -> None:
+    made = (MANIFESTS / "namespace.yaml").read_text().replace("name: kgen\n", f"name: {namespace}\n")
+    cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", input=made)
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "root"},
+        "spec": {"containers": [{"name": "main", "image": "registry.example/a:1"}]},
+    }
+    answer = cluster.try_kubectl("create", "-n", namespace, "-f", "-", input=json.dumps(pod))
+    assert 'violates PodSecurity "restricted' in answer.stderr
