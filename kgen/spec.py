@@ -19,6 +19,8 @@ SECONDS_TO_TARGET: Final = "seconds_to_target"
 TO_TARGET: Final = (STEPS_TO_TARGET, SECONDS_TO_TARGET)
 """Objectives that are times until an event: a trial that never gets there is censored, not slow."""
 
+# One encoder for all calls: json.dumps with these options makes a new one each time.
+_COMPACT: Final = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False).encode
 _NUMBER: Final = re.compile(r"([-+]?)([0-9]*)(?:\.([0-9]*))?([eE][-+]?[0-9]+)?")
 
 
@@ -56,15 +58,14 @@ def text_of(value: Value) -> str:
 def dump_json(value: Any, *, written: bool = False) -> str:
     """Compact JSON with sorted keys. ``written=True`` keeps the text of floats as far as JSON allows it."""
     if not written:
-        return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    if isinstance(value, Mapping):
-        items = (f"{json.dumps(k, ensure_ascii=False)}:{dump_json(value[k], written=True)}" for k in sorted(value))
-        return f"{{{','.join(items)}}}"
-    if isinstance(value, (list, tuple)):
-        return f"[{','.join(dump_json(item, written=True) for item in value)}]"
+        return _COMPACT(value)
     if isinstance(value, WrittenFloat):
         return _json_number(value)
-    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    if isinstance(value, Mapping):
+        return f"{{{','.join([f'{_COMPACT(k)}:{dump_json(value[k], written=True)}' for k in sorted(value)])}}}"
+    if isinstance(value, (list, tuple)):
+        return f"[{','.join([dump_json(item, written=True) for item in value])}]"
+    return _COMPACT(value)
 
 
 def _json_number(value: WrittenFloat) -> str:

@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
+import sys
+from functools import partial
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 import kgen
-from kgen.cli import check, collect, init, plan, report, run, schema
+from kgen.cli import (
+    act,
+    check,
+    collect,
+    describe,
+    diff,
+    get,
+    init,
+    logs,
+    plan,
+    render,
+    report,
+    run,
+    schema,
+    submit,
+    wait,
+)
 from kgen.cli.boundary import guarded
 
 app = typer.Typer(
@@ -35,10 +54,27 @@ def _options(
     pass
 
 
-for module in (init, check, schema, plan, run, collect, report):
+for module in (
+    init,
+    check,
+    schema,
+    plan,
+    run,
+    collect,
+    report,
+    diff,
+    render,
+    submit,
+    get,
+    describe,
+    logs,
+    wait,
+    act,
+):  # in the order of help
     module.register(app)
 
 
 def main() -> None:
-    """Entry point of ``kgen``."""
-    guarded(app)
+    """Entry point of ``kgen``, and of ``kubectl-kgen``, which kubectl runs as ``kubectl kgen``."""
+    as_plugin = Path(sys.argv[0]).name.startswith("kubectl-")
+    guarded(partial(app, prog_name="kubectl kgen" if as_plugin else "kgen"))

@@ -23,19 +23,25 @@ Kubeconfig = Annotated[
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask")]
 
 
-def connect(
-    kubeconfig: Path | None, context: str | None, namespace: str | None, *, sweep_namespace: str = ""
-) -> Api:
+def connect(kubeconfig: Path | None, context: str | None, namespace: str | None, *, sweep_namespace: str = "") -> Api:
     """The cluster that the options name. Raises ClusterError."""
     from kgen.backends.kubernetes.api import connect as connect_to
 
     return connect_to(kubeconfig, context, namespace, sweep_namespace)
 
 
-def sweep_name(given: str) -> str:
-    """The name of the sweep that an argument names: a name, ``sweep/NAME``, or a sweep file."""
-    if given.endswith((".yaml", ".yml")):
-        from kgen.sweep import load
+def find_sweep(given: str, kubeconfig: Path | None, context: str | None, namespace: str | None) -> tuple[Api, str]:
+    """The cluster, and the name of the sweep that an argument names: a name, ``sweep/NAME``, or a sweep file, whose
+    namespace then counts too. Raises ClusterError, InputError."""
+    if not given.endswith((".yaml", ".yml")):
+        return connect(kubeconfig, context, namespace), given.removeprefix("sweep/")
+    from kgen.sweep import load
 
-        return load(given).name
-    return given.removeprefix("sweep/")
+    spec = load(given)
+    return connect(kubeconfig, context, namespace, sweep_namespace=spec.kubernetes.namespace), spec.name
+
+
+def cluster_command(verb: str, sweep: str, api: Api) -> str:
+    """A command that can be pasted: ``kgen wait first -n ml``, the namespace where it is not that of the context."""
+    where = "" if api.namespace == api.context_namespace else f" -n {api.namespace}"
+    return f"kgen {verb} {sweep}{where}"

@@ -30,16 +30,16 @@ def guarded(command: Callable[[], object]) -> NoReturn:
         code = _run(command)
         sys.stdout.flush()
     except BrokenPipeError:  # `kgen plan … | head`
-        _drop_output()
+        drop_output()
         code = 0
     except OSError as error:  # `kgen plan > log` on a full disk
-        _drop_output()
+        drop_output()
         print(f"kgen: output can't be written: {error.strerror}", file=sys.stderr)
         code = StoreError.exit_code
     sys.exit(code)
 
 
-def _drop_output() -> None:
+def drop_output() -> None:
     """What is left to print goes nowhere, and nobody complains at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

@@ -19,6 +19,15 @@ class Output(enum.StrEnum):
     NAME = "name"
 
 
+class ListOutput(enum.StrEnum):
+    """Formats of ``-o`` for what is printed as a table."""
+
+    WIDE = "wide"
+    JSON = "json"
+    YAML = "yaml"
+    NAME = "name"
+
+
 def dump(value: Mapping[str, Any], output: Output) -> str:
     """A mapping of plain values as JSON or YAML."""
     if output is Output.JSON:

@@ -7,35 +7,71 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kgen.cli.arguments import SweepFile
+from kgen.cli.arguments import Context, Kubeconfig, Namespace, SweepFile, connect
 from kgen.cli.output import Output, dump
 
 if TYPE_CHECKING:
+    from kgen.backends.kubernetes.api import Api
     from kgen.plan import Plan, PlannedTrial
+    from kgen.sweep import SweepSpec
 
 _SHOWN = 3
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command(help="Show what a run would do, and what is done already")(plan)
+    app.command(help="Show what a run or a submission would do, and what is done already")(plan)
 
 
 def plan(
     file: SweepFile = Path("sweep.yaml"),
     output: Annotated[Output | None, typer.Option("--output", "-o", help="Print everything in this format")] = None,
+    namespace: Namespace = None,
+    context: Context = None,
+    kubeconfig: Kubeconfig = None,
 ) -> None:
-    """Print the plan. Changes nothing."""
+    """Print the plan: for a cluster if results lie on one or an option names one, else for this machine.
+
+    Changes nothing.
+    """
     from kgen.sweep import load
+    from kgen.sweep.sweepspec import Scheme
+
+    spec = load(file)
+    if spec.location.scheme is not Scheme.FOLDER or namespace or context or kubeconfig:
+        api = connect(kubeconfig, context, namespace, sweep_namespace=spec.kubernetes.namespace)
+        _for_cluster(spec, api, namespace or "", output)
+        return
     from kgen.workflow.plan import make_plan
 
-    made = make_plan(load(file))
+    made = make_plan(spec)
     if output is Output.NAME:
         print("\n".join(f"trial/{item.trial.id}" for item in made.planned))
     elif output is not None:
         print(dump(to_json(made), output))
     else:
         print("\n".join(_lines(made, str(file))))
+
+
+def _for_cluster(spec: SweepSpec, api: Api, namespace: str, output: Output | None) -> None:
+    from kgen.cli import forecast
+    from kgen.cli.text import command
+    from kgen.workflow.prepare import prepare
+    from kgen.workflow.submit import refuse
+
+    prepared = prepare(spec, api, namespace=namespace)
+    if output is Output.NAME:
+        print("\n".join(f"job.batch/{prepared.jobs[item.trial.id].name}" for item in prepared.plan.planned))
+        return
+    if output is not None:
+        print(dump(forecast.to_json(prepared), output))
+        return
+    for line in forecast.lines(prepared, api.context):
+        print(line)
+    print(flush=True)
+    refuse(prepared)
+    verb = "submit" if prepared.plan.pending or prepared.shared else "wait"
+    print(f"next: {command(verb, spec.file)}")
 
 
 def to_json(made: Plan) -> dict[str, Any]:

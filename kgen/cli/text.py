@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import sys
 import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,6 +33,11 @@ def duration(seconds: float) -> str:
 def command(verb: str, file: str | Path) -> str:
     """A command that can be pasted: ``kgen run 'my sweep.yaml'``."""
     return f"kgen {verb} {shlex.quote(str(file))}"
+
+
+def typed() -> str:
+    """The command line as it was typed, to be pasted again."""
+    return shlex.join(["kgen", *sys.argv[1:]])
 
 
 def count(number: int, noun: str) -> str:

@@ -124,6 +124,7 @@ class Observed:
     file: str
     steps: int
     total_seconds: float
+    image: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +190,7 @@ def observe(store: Store, expected: Iterable[TrialSpec], objective: Objective) -
             rows["file"][shown],
             rows["steps"][shown],
             rows["total_seconds"][shown],
+            rows["image"][shown],
         )
     return out
 

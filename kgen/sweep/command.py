@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from kgen.spec import Value, text_of
+from kgen.spec import TrialSpec, Value, text_of
+from kgen.sweep.model import Arguments, Metrics
+
+if TYPE_CHECKING:
+    from kgen.sweep.sweepspec import Trainer
 
 _PLACE: Final = re.compile(r"\{\{|\}\}|\{([A-Za-z_][A-Za-z0-9_-]*)\}")
 
@@ -40,3 +44,15 @@ def command_line(command: Sequence[str], parameters: Mapping[str, Value], seed: 
 def is_same_for_all(command: Sequence[str], *, flags: bool) -> bool:
     """Whether every trial has the same command line, so that one process can take them all."""
     return not flags and not any(places_in(word) for word in command)
+
+
+def wrapped(words: Sequence[str], metrics: Metrics, wrapper: Sequence[str]) -> list[str]:
+    """The words behind ``kgen-trial``, started as ``wrapper``, for a program that does not use :mod:`kgen.trial`."""
+    return [*words] if metrics is Metrics.REPORT else [*wrapper, "--metrics", str(metrics), "--", *words]
+
+
+def trial_command(trainer: Trainer, trial: TrialSpec) -> list[str]:
+    """What a container of the trainer's image runs for a trial."""
+    flags = trainer.arguments is Arguments.FLAGS
+    words = command_line(trainer.command, trial.parameters, trial.seed, flags=flags)
+    return wrapped(words, trainer.metrics, ["kgen-trial"])

@@ -8,7 +8,7 @@ aliases are bounded before they cost anything.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, NoReturn
 
@@ -105,10 +105,20 @@ def field_name(path: Path) -> str:
     return text or "the file"
 
 
-def parse(text: str, file: str) -> Document:
+class UnclearScalarError(Exception):
+    """Raised by who resolves plain scalars: this one must not stand there."""
+
+    def __init__(self, found: str, allowed: str) -> None:
+        super().__init__(f"found {found}, allowed {allowed}")
+        self.found = found
+        self.allowed = allowed
+
+
+def parse(text: str, file: str, *, plain: Callable[[str], Any] | None = None) -> Document:
     """Read the text of one YAML document; ``problems`` of the result has what is wrong with it.
 
-    Raises InputError when it can't be read to its end: a syntax error, or an exceeded bound.
+    ``plain`` gives the value of a scalar without quotes and tag, instead of :func:`resolve`; it may raise
+    UnclearScalarError. Raises InputError when it can't be read to its end: a syntax error, or an exceeded bound.
     """
     document = Document(file, text)
     if len(text.encode(errors="surrogatepass")) > MAX_BYTES:
@@ -117,7 +127,7 @@ def parse(text: str, file: str) -> Document:
     if long := _LONG_TAG.search(text):
         raise InputError([document.problem_at(_place_of(text, long.start()), "the file", "a long tag", "no tags")])
     try:
-        document.value = _Reader(document).read()
+        document.value = _Reader(document, plain or resolve).read()
     except MarkedYAMLError as error:
         raise InputError([*document.problems, _syntax_problem(document, error)]) from error
     except ReaderError as error:
@@ -165,8 +175,9 @@ class _Node:
 class _Reader:
     """Builds plain values from parser events; recursion is bounded by MAX_DEPTH."""
 
-    def __init__(self, document: Document) -> None:
+    def __init__(self, document: Document, plain: Callable[[str], Any]) -> None:
         self._document = document
+        self._plain = plain
         self._events: Iterator[Any] = iter(YAML(typ="safe", pure=True).parse(document.text))
         self._anchors: dict[str, _Node] = {}
         self._count = 0
@@ -283,7 +294,11 @@ class _Reader:
                 return text
             if len(text) > _LONGEST_NUMBER and _is_number(text):
                 self._spoil(event, path, f"a number of {len(text):,} characters", f"at most {_LONGEST_NUMBER:,}")
-            return resolve(text)
+            try:
+                return self._plain(text)
+            except UnclearScalarError as error:
+                self._spoil(event, path, error.found, error.allowed)
+                return text
         kind = tag.removeprefix(_TAG)
         if kind in ("!", "str"):
             return text

@@ -1,0 +1,83 @@
+"""``kgen diff``: what ``kgen submit`` would change, with kubectl diff's exit codes."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from kgen.cli.arguments import Context, Kubeconfig, Namespace, SweepFile, connect
+
+if TYPE_CHECKING:
+    from kgen.workflow.prepare import Prepared
+
+DIFFERS = 1
+_SHOWN = 3
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(help="Show what submit would change; exit code 0: nothing, 1: something, above: an error")(diff)
+
+
+def diff(
+    file: SweepFile = Path("sweep.yaml"),
+    namespace: Namespace = None,
+    context: Context = None,
+    kubeconfig: Kubeconfig = None,
+) -> None:
+    """Print one line per object that would change, and how the first ones differ. Changes nothing."""
+    from kgen.sweep import load
+    from kgen.workflow.prepare import prepare
+
+    spec = load(file)
+    api = connect(kubeconfig, context, namespace, sweep_namespace=spec.kubernetes.namespace)
+    lines = list(_lines(prepare(spec, api, namespace=namespace or "")))
+    for line in lines:
+        print(line)
+    if lines:
+        raise typer.Exit(DIFFERS)
+
+
+def _lines(prepared: Prepared) -> Iterator[str]:
+    from kgen.cli.text import parameters
+    from kgen.plan import Action
+
+    for manifest in prepared.shared:
+        yield f"~ configmap/{manifest.name}"
+    signs = {Action.CREATE: "+", Action.REPLACE: "~", Action.CONFLICT: "!"}
+    shown = 0
+    for item in prepared.plan.planned:
+        if item.action not in signs:
+            continue
+        reason = f"  ({item.reason})" if item.reason else ""
+        manifest = prepared.jobs[item.trial.id]
+        yield f"{signs[item.action]} job.batch/{manifest.name}  {parameters(item.trial)}{reason}"
+        if item.action is Action.REPLACE and shown < _SHOWN:
+            shown += 1
+            wanted = manifest.object()
+            yield from _difference(restricted(prepared.existing[item.trial.id], wanted), wanted)
+    for name in prepared.plan.orphans:
+        yield f"? job.batch/{name}  (not in the file; left alone)"
+
+
+def restricted(live: Any, wanted: Any) -> Any:
+    """Of a live object only what a manifest says something about: the rest are the server's defaults and status."""
+    if isinstance(live, dict) and isinstance(wanted, dict):
+        return {key: restricted(live[key], value) for key, value in wanted.items() if key in live}
+    if isinstance(live, list) and isinstance(wanted, list):
+        pairs = zip(live, wanted, strict=False)
+        return [restricted(item, other) for item, other in pairs] + live[len(wanted) :]
+    return live
+
+
+def _difference(live: Any, wanted: Any) -> Iterator[str]:
+    old, new = (
+        json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False).splitlines() for value in (live, wanted)
+    )
+    for line in difflib.unified_diff(old, new, "cluster", "file", n=1, lineterm=""):
+        yield f"    {line}"

@@ -1,0 +1,94 @@
+"""A sweep on a cluster while somebody waits for it: a line whenever the counts have changed."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from kgen.cli.text import count
+
+if TYPE_CHECKING:
+    from kgen.workflow.observe import SeenSweep, SeenTrial
+    from kgen.workflow.wait import Waited
+
+_PAUSE: Final = 2.0
+"""Seconds between two lines, so that 500 trials that start at once make one."""
+_CAUSES: Final = 5
+
+
+class Lines:
+    """Prints how many trials stand where, and each failure once; nothing when quiet but failures."""
+
+    def __init__(self, *, quiet: bool = False, clock: Callable[[], float] = time.monotonic) -> None:
+        self._quiet = quiet
+        self._clock = clock
+        self._last = ""
+        self._when = float("-inf")
+
+    def show(self, seen: SeenSweep, changed: list[SeenTrial]) -> None:
+        """As Watcher."""
+        from kgen.status import State
+
+        for trial in changed:
+            if trial.status.state is State.FAILED:
+                self.say(f"failed: {trial.id} {_words(trial)}: {trial.status.message}")
+        line = _counts(seen)
+        now = self._clock()
+        if self._quiet or line == self._last or (now - self._when < _PAUSE and not seen.ended):
+            return
+        self._last, self._when = line, now
+        print(line, flush=True)
+
+    def say(self, line: str) -> None:
+        """As Watcher."""
+        print(line, file=sys.stderr, flush=True)
+
+
+def _words(trial: SeenTrial) -> str:
+    from kgen.cli.text import short
+
+    return " ".join(f"{name}={short(value)}" for name, value in trial.parameters.items())
+
+
+def _counts(seen: SeenSweep) -> str:
+    """``12/288 succeeded, 8 running, 268 pending (Unschedulable)``."""
+    from collections import Counter
+
+    from kgen.status import Reason, State
+
+    parts = [f"{seen.counts[State.SUCCEEDED]:,}/{len(seen.trials):,} succeeded"]
+    for state in (State.RUNNING, State.PENDING, State.QUEUED, State.FAILED, State.MISSING):
+        reasons = Counter(t.status.reason for t in seen.trials if t.status.state is state)
+        if reasons:
+            known = [str(reason) for reason, _ in reasons.most_common(2) if reason is not Reason.NONE]
+            parts.append(f"{reasons.total():,} {state.lower()}" + (f" ({', '.join(known)})" if known else ""))
+    return ", ".join(parts)
+
+
+def failures(seen: SeenSweep) -> str:
+    """What has no result and why, for the error that ends a command."""
+    from collections import Counter
+
+    from kgen.status import State
+
+    wanted = [trial for trial in seen.trials if trial.spec is not None]
+    lacking = [trial for trial in wanted if trial.status.state is not State.SUCCEEDED]
+    causes = Counter(f"{t.status.state.lower()}: {t.status.message or t.status.reason}" for t in lacking)
+    lines = [f"{len(lacking):,} of {count(len(wanted), 'trial')} have no result"]
+    lines += [f"  {number:,} {cause}" for cause, number in causes.most_common(_CAUSES)]
+    if len(causes) > _CAUSES:
+        lines.append(f"  … and {len(causes) - _CAUSES:,} other causes")
+    where = f"-n {seen.namespace}"
+    lines.append(
+        f"'kgen get trials {seen.name} {where}' lists them, 'kgen retry {seen.name} --failed --missing {where}' tries "
+        "them again"
+    )
+    return "\n".join(lines)
+
+
+def verdict_lines(waited: Waited) -> list[str]:
+    """Why a sweep can't succeed any more."""
+    lines = [waited.verdict.stop] if waited.verdict.stop else []
+    return lines + [f"{trial}: {why}" for trial, why in list(waited.verdict.give_up.items())[:_CAUSES]]

@@ -1,0 +1,141 @@
+"""The environment of a trial's process in a pod: the contract that :mod:`kgen.trial` reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+from typing import Any, Final
+
+from kgen import names
+from kgen.render.draft import POD, Draft, Slot
+from kgen.render.settings import LABEL_SHARING, SHARED_STRATEGIES
+from kgen.render.tree import Hole, fill
+from kgen.spec import Timing
+from kgen.sweep.sweepspec import Scheme, Sharing
+
+RESULTS_MOUNT: Final = "/results"
+"""Where the results' claim is mounted."""
+
+
+class Environment:
+    """Of the container that trains; looks at what else its pod has."""
+
+    def __init__(self, draft: Draft, pod: dict[str, Any], container: dict[str, Any]) -> None:
+        self._draft = draft
+        self._pod = pod
+        self._container = container
+
+    def variables(self) -> list[Any]:
+        """kgen's, then the sweep file's, then those of the template that have other names."""
+        draft, container = self._draft, self._container
+        trainer, kubernetes = draft.spec.trainer, draft.spec.kubernetes
+        own = [
+            _variable(names.ENV_TRIAL, Hole(Slot.TRIAL)),
+            _from(names.ENV_ATTEMPT, {"fieldRef": {"fieldPath": "metadata.uid"}}),
+            _from(names.ENV_NODE, {"fieldRef": {"fieldPath": "spec.nodeName"}}),
+            _variable(names.ENV_RESULTS, self._results()),
+            _variable(names.ENV_TIMING, str(self._timing())),
+            _variable(names.ENV_MATES, "0"),
+            _variable(names.ENV_IMAGE, container["image"]),
+            _variable(names.ENV_REVISION, trainer.revision),
+            *(_variable(names.ENV_GPUS, count) for count in self._gpus()),
+            *(_variable(name, value) for name, value in trainer.env.items()),
+            *(
+                _from(name, {"secretKeyRef": {"name": secret.secret, "key": secret.key}})
+                for name, secret in kubernetes.secret_env.items()
+            ),
+        ]
+        taken = {item["name"] for item in own}
+        kept = []
+        for item in draft.sequence(container, "env", (*draft.container_path, "env")):
+            name = draft.value(item.get("name")) if isinstance(item, dict) else None
+            if name in taken:
+                draft.note(f"env: {name} of the template is replaced by the sweep file's")
+            else:
+                kept.append(item)
+        return [*own, *kept]
+
+    def _results(self) -> str:
+        """Where the trial writes its row. A folder will do where a volume is mounted."""
+        location = self._draft.spec.location
+        if location.scheme is Scheme.PVC:
+            return f"{RESULTS_MOUNT}/{location.path}"
+        if location.scheme is Scheme.FOLDER:
+            mounts = fill(self._container.get("volumeMounts") or [], self._draft.values)
+            writable = [m for m in mounts if isinstance(m, dict) and m.get("mountPath") and not m.get("readOnly")]
+            if not any(PurePosixPath(location.path).is_relative_to(str(m["mountPath"])) for m in writable):
+                self._draft.wrong_in_file(
+                    ("results",),
+                    f"{location.path}, which pods can't reach",
+                    "pvc://claim/path, s3://bucket/prefix, gs://bucket/prefix, or a folder below the mount_path of one "
+                    "of kubernetes.volumes",
+                )
+        return str(location)
+
+    def _accelerators(self) -> dict[str, str]:
+        """Extended resources that the container asks for."""
+        found: dict[str, str] = {}
+        resources = self._container.get("resources")
+        for kind in ("requests", "limits"):
+            amounts = resources.get(kind) if isinstance(resources, dict) else None
+            for name, amount in amounts.items() if isinstance(amounts, dict) else ():
+                value = self._draft.value(amount)
+                if "/" in name and value not in (None, 0, "0"):
+                    found[name] = str(value)
+        return found
+
+    def _gpus(self) -> Iterator[str]:
+        """How many GPUs the trainer must see, if that can be told: not for other devices, nor for claims."""
+        if not self._accelerators() and not self._pod.get("resourceClaims"):
+            yield "0"
+        counts = [count for name, count in self._accelerators().items() if _is_gpu(name)]
+        if len(counts) == 1 and counts[0].isdecimal():
+            yield counts[0]
+
+    def _timing(self) -> Timing:
+        """Exclusive only where the whole device is the trial's for certain."""
+        accelerators = self._accelerators()
+        claims = self._draft.sequence(self._pod, "resourceClaims", (*POD, "resourceClaims"))
+        own_claims = bool(claims) and all(isinstance(c, dict) and c.get("resourceClaimTemplateName") for c in claims)
+        nvidia = any(name.startswith("nvidia.com/") for name in accelerators)
+        sharing = self._draft.spec.kubernetes.gpu.sharing
+        has_device = bool(accelerators) or own_claims
+        if has_device and sharing is Sharing.NONE and (not nvidia or self._excludes_shared()):
+            return Timing.EXCLUSIVE
+        if self._draft.spec.objective.needs_exclusive:
+            self._refuse_shared(has_device)
+        return Timing.SHARED
+
+    def _refuse_shared(self, has_device: bool) -> None:
+        if has_device:
+            found = "seconds_to_target with a template that also takes shared GPUs"
+            allowed = "affinity: {{ affinity }} in its pod's spec, or an objective in steps"
+        else:
+            found = "seconds_to_target without a GPU of its own for each trial"
+            allowed = (
+                "nvidia.com/gpu: 1 in kubernetes.resources, or an objective in steps: pods share their nodes' cores"
+            )
+        self._draft.wrong_in_file(("objective", "metric"), found, allowed)
+
+    def _excludes_shared(self) -> bool:
+        required: Any = self._pod.get("affinity")
+        for key in ("nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution", "nodeSelectorTerms"):
+            required = required.get(key) if isinstance(required, dict) else None
+        wanted = {"key": LABEL_SHARING, "operator": "NotIn", "values": list(SHARED_STRATEGIES)}
+        terms = fill(required, self._draft.values) if isinstance(required, list) else []
+        return bool(terms) and all(isinstance(t, dict) and wanted in (t.get("matchExpressions") or []) for t in terms)
+
+
+def _variable(name: str, value: Any) -> dict[str, Any]:
+    """``$`` twice, or Kubernetes would take ``$(NAME)`` in it for a variable; so it is done when holes are filled."""
+    return {"name": name, "value": value.replace("$", "$$") if isinstance(value, str) else value}
+
+
+def _from(name: str, source: dict[str, Any]) -> dict[str, Any]:
+    return {"name": name, "valueFrom": source}
+
+
+def _is_gpu(resource: str) -> bool:
+    """Whether a framework would call it a GPU: nvidia.com/gpu, nvidia.com/mig-1g.10gb, gpu.intel.com/i915."""
+    domain, _, name = resource.partition("/")
+    return "gpu" in name or name.startswith("mig-") or domain.startswith("gpu.")

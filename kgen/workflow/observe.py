@@ -1,0 +1,331 @@
+"""What is to be seen of sweeps on a cluster, from its objects alone: no local file is needed."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from kgen import names
+from kgen.backends.kubernetes.failure import ApiError
+from kgen.backends.kubernetes.objects import Kind, list_objects
+from kgen.errors import InputError
+from kgen.plan import JobSeen
+from kgen.render.sweep_object import sweep_from_objects
+from kgen.spec import TrialSpec, Value, load_json
+from kgen.status import UNREAD, Object, Row, State, TrialStatus, Unread, group_by_trial, read, status_of
+from kgen.sweep import SweepSpec, expand
+from kgen.sweep.sweepspec import Scheme
+
+if TYPE_CHECKING:
+    from kgen.backends.kubernetes.api import Api
+
+
+@dataclass(frozen=True, slots=True)
+class SeenTrial:
+    """A trial as the cluster and the results show it."""
+
+    id: str
+    parameters: Mapping[str, Value]
+    seed: int
+    status: TrialStatus
+    job: Object | None
+    pods: tuple[Object, ...]
+    spec: TrialSpec | None
+    """None for an orphan: a Job of the sweep whose trial its file does not ask for."""
+    row: Row | None = None
+    """What the results say of it, where they can be read."""
+    image: str = ""
+    """That made its result."""
+
+
+@dataclass(frozen=True, slots=True)
+class SeenSweep:
+    """A sweep as the cluster and the results show it."""
+
+    name: str
+    namespace: str
+    spec: SweepSpec | None
+    """From the sweep's ConfigMap; None where that is gone."""
+    trials: tuple[SeenTrial, ...]
+    """Those of the file in its order, then the orphans."""
+    created: datetime | None
+    rows_read: bool
+    """Whether the results can be read from here."""
+
+    @property
+    def counts(self) -> Counter[State]:
+        """Trials per state."""
+        return Counter(trial.status.state for trial in self.trials)
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will happen by itself."""
+        return all(trial.status.state.ended for trial in self.trials)
+
+
+@dataclass(frozen=True, slots=True)
+class Objects:
+    """The objects of one sweep, as the API gives them."""
+
+    config: Object | None
+    jobs: Sequence[Object]
+    pods: Sequence[Object]
+    events: Sequence[Object] = ()
+    deleted: frozenset[str] = frozenset()
+    """Trials whose Jobs were there before."""
+
+
+Rows = Mapping[str, tuple[Row, str]]
+"""Trial → what the results say of it, and the image that made it."""
+
+
+def selector(sweep: str) -> str:
+    """The label selector of everything of a sweep."""
+    return f"{names.LABEL_SWEEP}={sweep}"
+
+
+def see_sweep(api: Api, name: str, *, labels: str = "") -> SeenSweep:
+    """One sweep with all its trials. Raises InputError if there is none of that name, ClusterError if the cluster
+    can't be read."""
+    spec, config = stored_spec(api, name)
+    jobs = _list_jobs(api, selector(name), labels)
+    if config is None and not jobs:
+        raise no_sweep(api, name)
+    pods = list_objects(api, Kind.POD, selector(name))[0]
+    events = list_objects(api, Kind.EVENT, prefix=f"{name}-")[0] if needs_events(jobs, pods) else []
+    seen = assemble(api.namespace, name, spec, Objects(config, jobs, pods, events), read_rows(spec))
+    return _with_jobs(seen) if labels else seen
+
+
+def _list_jobs(api: Api, own: str, labels: str) -> list[Object]:
+    """Jobs with these labels, and those that the user wrote. Raises InputError for a selector that is none."""
+    try:
+        return list_objects(api, Kind.JOB, ",".join(filter(None, (own, labels))))[0]
+    except ApiError as error:
+        if labels and error.status == 400:
+            raise InputError.of("the command line", "--selector", labels, f"a label selector ({error.message})") from None
+        raise
+
+
+def _with_jobs(seen: SeenSweep) -> SeenSweep:
+    """Only the trials that have Jobs: the others have no labels to be chosen by."""
+    return replace(seen, trials=tuple(trial for trial in seen.trials if trial.job is not None))
+
+
+def no_sweep(api: Api, name: str) -> InputError:
+    """That there is no sweep of that name, and which there are. Raises ClusterError."""
+    return InputError.of("the command line", "SWEEP", name, f"a sweep in namespace {api.namespace}{_others(api)}")
+
+
+def see_existing(api: Api, spec: SweepSpec) -> SeenSweep:
+    """What is there of a sweep file's sweep: maybe nothing. The file is the one given, not the one stored."""
+    jobs = list_objects(api, Kind.JOB, selector(spec.name))[0]
+    pods = list_objects(api, Kind.POD, selector(spec.name))[0] if jobs else []
+    events = list_objects(api, Kind.EVENT, prefix=f"{spec.name}-")[0] if needs_events(jobs, pods) else []
+    return assemble(api.namespace, spec.name, spec, Objects(None, jobs, pods, events), read_rows(spec))
+
+
+def see_trial(api: Api, given: str) -> tuple[str, SeenTrial, list[Object]]:
+    """A trial by its id or the name of its Job, with its sweep's name and its events, oldest first.
+
+    Raises InputError if the namespace has no such trial.
+    """
+    named = given.removeprefix("job.batch/").removeprefix("trial/")
+    of_sweep, _, trial = named.rpartition("-")
+    if not names.TRIAL_ID_PATTERN.fullmatch(trial):
+        allowed = "a trial's id, ten of a-z and 2-7, or the name of its Job"
+        raise InputError.of("the command line", "TRIAL", given, allowed)
+    chosen = f"{names.LABEL_TRIAL}={trial}" + (f",{selector(of_sweep)}" if of_sweep else "")
+    jobs = list_objects(api, Kind.JOB, chosen)[0]
+    pods = list_objects(api, Kind.POD, chosen)[0]
+    if not jobs and not pods:
+        return _not_created(api, given, of_sweep, trial)
+    if len(sweeps := sorted({_sweep_of(item) for item in [*jobs, *pods]})) > 1:
+        raise _ambiguous(given, trial, sweeps)
+    about = {item["metadata"]["name"] for item in [*jobs, *pods]}
+    events = [
+        event
+        for event in list_objects(api, Kind.EVENT)[0]
+        if event.get("involvedObject", {}).get("name", "") in about
+        or event.get("involvedObject", {}).get("name", "").rpartition("-")[0] in about
+    ]
+    events.sort(key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or ""))
+    sweep = _sweep_of((jobs or pods)[0])
+    spec, _ = stored_spec(api, sweep)
+    one = assemble(api.namespace, sweep, spec, Objects(None, jobs, pods, events), read_rows(spec))
+    return sweep, next(seen for seen in one.trials if seen.id == trial), events
+
+
+def _not_created(api: Api, given: str, of_sweep: str, trial: str) -> tuple[str, SeenTrial, list[Object]]:
+    """A trial that some sweep's file asks for, but that has no Job."""
+    found = {
+        sweep.name: seen
+        for sweep in see_sweeps(api)
+        for seen in sweep.trials
+        if seen.id == trial and of_sweep in ("", sweep.name)
+    }
+    if len(found) > 1:
+        raise _ambiguous(given, trial, sorted(found))
+    for name, seen in found.items():
+        return name, seen, []
+    raise InputError.of("the command line", "TRIAL", given, f"a trial of a sweep in namespace {api.namespace}")
+
+
+def _ambiguous(given: str, trial: str, sweeps: Sequence[str]) -> InputError:
+    """Sweeps that train the same have the same trial ids."""
+    jobs = " or ".join(names.job_name(sweep, trial) for sweep in sweeps)
+    return InputError.of("the command line", "TRIAL", f"{given}, a trial of {len(sweeps)} sweeps", f"its Job: {jobs}")
+
+
+def see_sweeps(api: Api, *, labels: str = "") -> list[SeenSweep]:
+    """Every sweep of the namespace, by name; with ``labels`` only trials whose Jobs have these. Raises as
+    :func:`see_sweep`."""
+    managed = f"app.kubernetes.io/managed-by={names.FIELD_MANAGER}"
+    configs = {_sweep_of(c): c for c in list_objects(api, Kind.CONFIG_MAP, f"{managed},{_IS_SWEEP}")[0]}
+    jobs: dict[str, list[Object]] = {name: [] for name in configs}
+    pods: dict[str, list[Object]] = {name: [] for name in configs}
+    for by_sweep, found in (
+        (jobs, _list_jobs(api, managed, labels)),
+        (pods, list_objects(api, Kind.POD, managed)[0]),
+    ):
+        for item in found:
+            by_sweep.setdefault(_sweep_of(item), []).append(item)
+    seen = []
+    for name in sorted(jobs):
+        spec = _parse(api, configs[name]) if name in configs else None
+        objects = Objects(configs.get(name), jobs[name], pods.get(name, []))
+        seen.append(assemble(api.namespace, name, spec, objects, read_rows(spec)))
+    return [_with_jobs(sweep) for sweep in seen] if labels else seen
+
+
+_IS_SWEEP = f"{names.LABEL_COMPONENT}={names.COMPONENT_SWEEP}"
+
+
+def stored_spec(api: Api, name: str) -> tuple[SweepSpec | None, Object | None]:
+    """The sweep as its ConfigMap holds it, and the ConfigMap; None where there is none."""
+    found = [
+        c
+        for c in list_objects(api, Kind.CONFIG_MAP, f"{selector(name)},{_IS_SWEEP}")[0]
+        if c["metadata"]["name"] == names.sweep_config_map(name)
+    ]
+    return (_parse(api, found[0]), found[0]) if found else (None, None)
+
+
+def _parse(api: Api, config: Object) -> SweepSpec | None:
+    files = config.get("data", {}).get("files")
+    found = api.get(f"/api/v1/namespaces/{api.namespace}/configmaps/{files}") if files else None
+    return sweep_from_objects(config, found)
+
+
+def _others(api: Api) -> str:
+    found = sorted({_sweep_of(c) for c in list_objects(api, Kind.CONFIG_MAP, _IS_SWEEP)[0]})
+    return f": {', '.join(found[:10])}" if found else ", where there is none yet"
+
+
+def _sweep_of(item: Object) -> str:
+    return str(item["metadata"].get("labels", {}).get(names.LABEL_SWEEP, ""))
+
+
+def needs_events(jobs: Iterable[Object], pods: Iterable[Object]) -> bool:
+    """Whether something waits for a cause that only events tell: a Job that gets no pod, a container that is not made.
+
+    Events are many and of the whole namespace, so they are read only then.
+    """
+    with_pod = {pod["metadata"].get("labels", {}).get(names.LABEL_TRIAL) for pod in pods}
+    for job in jobs:
+        ended = any(c.get("status") == "True" for c in job.get("status", {}).get("conditions", ()))
+        waiting = not ended and not job.get("spec", {}).get("suspend")
+        if waiting and job["metadata"].get("labels", {}).get(names.LABEL_TRIAL) not in with_pod:
+            return True
+    return any(pod.get("status", {}).get("phase") == "Pending" for pod in pods)
+
+
+def read_rows(spec: SweepSpec | None) -> Rows | Unread:
+    """What the results say, where they lie in a folder that this machine has."""
+    if spec is None or spec.location.scheme is not Scheme.FOLDER or not Path(spec.location.path).is_dir():
+        return UNREAD
+    from kgen.results.collect import observe
+    from kgen.results.store import Store
+
+    found = observe(Store(spec.results), expand(spec), spec.objective)
+    return {trial: (Row(str(row.state), row.outcome or "", row.reason), row.image) for trial, row in found.items()}
+
+
+def trials_of(spec: SweepSpec | None) -> dict[str, TrialSpec]:
+    """The trials that a file asks for, by id."""
+    return {} if spec is None else {trial.id: trial for trial in expand(spec)}
+
+
+def assemble(
+    namespace: str,
+    name: str,
+    spec: SweepSpec | None,
+    objects: Objects,
+    rows: Rows | Unread,
+    trials: Mapping[str, TrialSpec] | None = None,
+) -> SeenSweep:
+    """The sweep from its objects: every trial of the file, and every Job that is there. ``trials`` are those of the
+    file, for whoever has them already."""
+    grouped = group_by_trial(objects.jobs, objects.pods, objects.events)
+    expected = trials_of(spec) if trials is None else trials
+    found = []
+    for trial in [*expected, *(other for other in grouped if other not in expected)]:
+        group = grouped.get(trial)
+        job = group.job if group else None
+        pods = tuple(group.pods) if group else ()
+        row: Row | Unread | None
+        row, image = (UNREAD, "") if isinstance(rows, Unread) else rows.get(trial, (None, ""))
+        status = status_of(trial, job, pods, group.events if group else (), row, deleted=trial in objects.deleted)
+        wanted = expected.get(trial)
+        parameters, seed = (wanted.parameters, wanted.seed) if wanted else _annotated(job)
+        known = row if isinstance(row, Row) else None
+        found.append(SeenTrial(trial, parameters, seed, status, job, pods, wanted, known, image))
+    created = [read.moment(item, "metadata", "creationTimestamp") for item in _owned(objects)]
+    return SeenSweep(
+        name,
+        namespace,
+        spec,
+        tuple(found),
+        min((moment for moment in created if moment is not None), default=None),
+        not isinstance(rows, Unread),
+    )
+
+
+def _owned(objects: Objects) -> list[Object]:
+    return [objects.config] if objects.config is not None else list(objects.jobs)
+
+
+def _annotated(job: Object | None) -> tuple[Mapping[str, Value], int]:
+    """Parameters and seed as a Job's annotations say them."""
+    notes = (job or {}).get("metadata", {}).get("annotations", {})
+    try:
+        parameters = load_json(notes.get(names.ANNOTATION_PARAMETERS, "{}"))
+        return MappingProxyType(dict(parameters)), int(notes.get(names.ANNOTATION_SEED, 0))
+    except (TypeError, ValueError, json.JSONDecodeError):
+        return MappingProxyType({}), 0
+
+
+def jobs_seen(seen: SeenSweep) -> dict[str, JobSeen]:
+    """The sweep's Jobs by name, as a plan wants them."""
+    return {
+        trial.job["metadata"]["name"]: JobSeen(
+            trial.job["metadata"].get("labels", {}).get(names.LABEL_SPEC, ""),
+            trial.id,
+            _image(trial.job),
+            trial.status,
+        )
+        for trial in seen.trials
+        if trial.job is not None
+    }
+
+
+def _image(job: Object) -> str:
+    containers = job.get("spec", {}).get("template", {}).get("spec", {}).get("containers") or [{}]
+    named = [c for c in containers if c.get("name") == names.TRAINER_CONTAINER]
+    return str((named or containers)[0].get("image", ""))

@@ -1,0 +1,82 @@
+"""Rendered objects → files that kubectl, Argo CD or Flux apply."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kgen import names
+from kgen.errors import StoreError
+from kgen.render import Manifest, Rendered, render
+from kgen.render.objects import LABEL_MANAGED_BY, MANAGER
+from kgen.sweep import SweepSpec, expand
+from kgen.workflow.reachable import local_paths
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a folder of manifests came to."""
+
+    files: int
+    """Files that it has now."""
+    changed: int
+    """Of them new or with another content."""
+    removed: int
+    """Files of objects that are no longer rendered."""
+
+
+def render_sweep(spec: SweepSpec, *, namespace: str = "") -> Rendered:
+    """What ``submit`` would send. Raises InputError for everything that can't work on a cluster."""
+    local_paths(spec)
+    return render(spec, expand(spec), namespace=namespace)
+
+
+def write_manifests(rendered: Rendered, sweep: str, folder: Path) -> Written:
+    """One JSON file per object; those of the sweep's objects that are gone are removed, other files left alone.
+
+    Raises StoreError when the folder can't be written.
+    """
+    kept: set[str] = set()
+    changed = 0
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for group in (rendered.shared, rendered.jobs):
+            for manifest in group:
+                name = file_name(manifest)
+                kept.add(name)
+                changed += _write(folder / name, manifest.text.encode())
+        gone = [path for path in sorted(folder.glob("*.json")) if path.name not in kept and _is_own(path, sweep)]
+        for path in gone:
+            path.unlink()
+    except OSError as error:
+        raise StoreError(f"{error.filename or folder}: can't be written: {error.strerror}") from error
+    return Written(len(kept), changed, len(gone))
+
+
+def file_name(manifest: Manifest) -> str:
+    """Name of an object's file."""
+    return f"{manifest.kind.lower()}-{manifest.name}.json"
+
+
+def _write(path: Path, content: bytes) -> bool:
+    """Whether the file was not there with this content before; it is there whole or not at all."""
+    if path.is_file() and path.read_bytes() == content:
+        return False
+    temporary = path.with_name(names.TEMPORARY_PREFIX + path.name)
+    temporary.write_bytes(content)
+    temporary.replace(path)
+    return True
+
+
+def _is_own(path: Path, sweep: str) -> bool:
+    """Whether kgen wrote this file for this sweep."""
+    if not path.name.startswith(("job-", "configmap-")) or not path.is_file():
+        return False
+    try:
+        found: Any = json.loads(path.read_bytes())
+        labels: Any = found["metadata"]["labels"]
+        return bool(labels[LABEL_MANAGED_BY] == MANAGER and labels[names.LABEL_SWEEP] == sweep)
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return False

@@ -1,0 +1,246 @@
+"""Carrying out a plan on a cluster: ConfigMaps, replaced Jobs, new Jobs; then, attached, what was held back."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final
+
+from kgen import names
+from kgen.backends.kubernetes.create import Created, Progress, Waiting, create, put
+from kgen.backends.kubernetes.remove import delete, wait_until_gone
+from kgen.errors import ClusterError, InputError, InterruptedRunError, TimedOutError
+from kgen.plan import Action
+from kgen.render.manifest import Manifest
+from kgen.status import Fuse, Object, State, Verdict
+from kgen.workflow.follow import Following
+from kgen.workflow.observe import SeenSweep, SeenTrial, selector
+from kgen.workflow.prepare import Prepared
+from kgen.workflow.wait import LOOK_SECONDS, Watcher
+
+if TYPE_CHECKING:
+    from kgen.backends.kubernetes.api import Api
+
+GONE_SECONDS: Final = 120.0
+"""How long a Job that is to be replaced may take to go; its pods have 30 seconds to end."""
+
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A ConfigMap is there as it should be."""
+
+    name: str
+    outcome: str
+    """created, configured or unchanged."""
+
+
+OnEvent = Callable[[Progress | Waiting | Stored], None]
+"""Hears what is done about each object, one at a time, also from other threads."""
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """What a submission came to."""
+
+    created: tuple[str, ...]
+    """Names of Jobs that were not there, or that replace another."""
+    unchanged: tuple[str, ...]
+    """Names of Jobs that somebody else created at the same time."""
+
+
+def refuse(prepared: Prepared, *, attached: bool = True) -> None:
+    """Raise what must be said before anything is created: InputError, or ClusterError for the cluster's side.
+
+    ``attached`` says whether somebody stays to create what ``execution.max_parallel`` holds back.
+    """
+    spec = prepared.spec
+    conflicts = prepared.having(Action.CONFLICT)
+    if conflicts:
+        found = f"{spec.name}, whose Job {conflicts[0].name} is there, not made by kgen"
+        others = f" (and {len(conflicts) - 1:,} more)" if len(conflicts) > 1 else ""
+        raise InputError.of(str(spec.file), "name", found + others, "a name whose Jobs' names are free")
+    more = len(prepared.plan.pending) + unfinished(prepared.seen)
+    if spec.max_parallel is not None and not attached and prepared.plan.pending and more > spec.max_parallel:
+        found = f"{spec.max_parallel} without --wait"
+        raise InputError.of(
+            str(spec.file), "execution.max_parallel", found,
+            "kgen submit --wait, which stays and creates the rest; or a queue (kubernetes.queue), which holds them "
+            "back in the cluster",
+        )  # fmt: skip
+    prepared.forecast.raise_refusals(spec)
+
+
+def needs_yes(prepared: Prepared) -> str | None:
+    """Why going on should not be taken for granted; None where it may be."""
+    plan = prepared.plan
+    if len(plan.orphans) * 2 > len(plan.planned):
+        return (
+            f"{len(plan.orphans):,} Jobs of a sweep {plan.name} are there that this file does not ask for, beside "
+            f"{len(plan.planned):,} that it does"
+        )
+    return None
+
+
+def submit(prepared: Prepared, api: Api, on_event: OnEvent, *, again: str, limit: int | None = None) -> Submitted:
+    """Carry out the plan; of the Jobs to be created at most ``limit``. Doing it again does only what is missing.
+
+    ``again`` is the command that does. Raises ClusterError for what the cluster refuses, InterruptedRunError after
+    Ctrl-C; both say what is there, and ``again``.
+    """
+    for manifest in prepared.shared:
+        on_event(Stored(manifest.name, put(api, manifest)))
+    # Those to be replaced go first, so that their names are free.
+    old = [prepared.existing[m.trial] for m in prepared.having(Action.REPLACE) if m.trial in prepared.existing]
+    remove(api, prepared.spec.name, old, again=again)
+    jobs = prepared.having(Action.CREATE, Action.REPLACE)
+    made = create(api, jobs if limit is None else jobs[:limit], on_event=on_event)
+    raise_unfinished(made, len(jobs), again)
+    return Submitted(made.created, made.unchanged)
+
+
+def remove(api: Api, sweep: str, jobs: Sequence[Object], *, again: str) -> None:
+    """Delete these Jobs and wait until they and their pods are gone. Raises as :func:`submit` does."""
+    if not jobs:
+        return
+    gone = delete(api, jobs, foreground=True)
+    done = f"{len(gone.deleted) + len(gone.gone):,} of {len(jobs):,} Jobs that are to be replaced are deleted"
+    if gone.error is not None:
+        raise ClusterError(f"{gone.error}\n{done}; to go on: {again}")
+    try:
+        if gone.interrupted:
+            raise KeyboardInterrupt
+        wait_until_gone(api, jobs, selector(sweep), timeout=GONE_SECONDS)
+    except KeyboardInterrupt:
+        raise InterruptedRunError(f"stopped: {done}; to go on: {again}") from None
+    except TimedOutError as error:
+        raise ClusterError(f"Jobs that are to be replaced are {error}; to go on: {again}") from error
+
+
+def raise_unfinished(made: Created, wanted: int, again: str) -> None:
+    """Raise what kept some of the ``wanted`` Jobs from being created, with what is there and how to go on."""
+    there = len(made.created) + len(made.unchanged)
+    unknown = f", of {len(made.unknown):,} it is not known" if made.unknown else ""
+    words = f"{there:,} of {wanted:,} Jobs are there{unknown}; to go on: {again}"
+    if made.error is not None:
+        raise ClusterError(f"{made.error}\n{words}")
+    if made.interrupted:
+        raise InterruptedRunError(f"stopped: {words}")
+    if made.conflicts:
+        first = made.conflicts[0]
+        more = f" (and {len(made.conflicts) - 1:,} more)" if len(made.conflicts) > 1 else ""
+        raise ClusterError(f"Job {first.name}{more}: {first.why}, since a moment ago; what to do now: {again}")
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """What an attached submission came to."""
+
+    seen: SeenSweep
+    stopped: str
+    """Why it ended early; empty if it did not."""
+    deleted: Mapping[str, str] = field(default_factory=dict)
+    """Trials whose Jobs it deleted, and why."""
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether every trial of the file has."""
+        return all(t.status.state is State.SUCCEEDED for t in self.seen.trials if t.spec is not None)
+
+
+def submit_attached(
+    prepared: Prepared,
+    api: Api,
+    on_event: OnEvent,
+    watcher: Watcher,
+    *,
+    again: str,
+    max_failures: int | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> Attached:
+    """Carry out the plan and stay until its end: hold Jobs over ``execution.max_parallel`` back, and stop early when
+    trials can't start or all fail for one cause. What waits then is deleted, so that its GPUs are free.
+
+    Raises as :func:`submit` does.
+    """
+    spec = prepared.spec
+    limit = spec.max_parallel
+    held = prepared.having(Action.CREATE, Action.REPLACE)
+    first = None if limit is None else max(0, limit - unfinished(prepared.seen))
+    submit(prepared, api, on_event, again=again, limit=first)
+    held = [] if first is None else held[first:]
+    fuse = Fuse(max_failures)
+    unseen: set[str] = set()  # trials whose Jobs are created, but not yet seen
+    with Following(api, spec.name, spec, on_trouble=watcher.say) as following:
+        broom = _Broom(api, watcher)
+        changed: list[SeenTrial] = []
+        while True:
+            seen = following.see()
+            unseen -= following.met
+            watcher.show(seen, changed)
+            waiting = {manifest.trial for manifest in held}
+            statuses = [trial.status for trial in seen.trials if trial.id not in waiting]
+            verdict = fuse.see(statuses, clock())
+            broom.sweep(seen, verdict)
+            if verdict.stop:
+                return Attached(seen, verdict.stop, broom.deleted)
+            if limit is not None and held and (room := limit - unfinished(seen) - len(unseen)) > 0:
+                now, held = held[:room], held[room:]
+                raise_unfinished(create(api, now, on_event=on_event), len(now) + len(held), again)
+                unseen |= {manifest.trial for manifest in now}
+            elif not held and not unseen and seen.ended:
+                return Attached(seen, "", broom.deleted)
+            changed = following.wait(LOOK_SECONDS)
+
+
+def unfinished(seen: SeenSweep) -> int:
+    """How many trials have a Job that has not ended."""
+    return sum(not trial.status.state.ended for trial in seen.trials)
+
+
+class _Broom:
+    """Deletes the Jobs of a sweep that wait for nothing, each once."""
+
+    def __init__(self, api: Api, watcher: Watcher) -> None:
+        self.deleted: dict[str, str] = {}
+        """Trial → why."""
+        self._api = api
+        self._watcher = watcher
+        self._done: set[str] = set()
+
+    def sweep(self, seen: SeenSweep, verdict: Verdict) -> None:
+        """Delete what is given up, and if nothing more shall start all that waits. Raises ClusterError."""
+        waits = (State.QUEUED, State.PENDING)
+        found: dict[str, Object] = {}
+        for trial in seen.trials:
+            stopped = verdict.stop and trial.status.state in waits
+            if trial.job is None or trial.job["metadata"]["uid"] in self._done:
+                continue
+            if trial.id in verdict.give_up or stopped:
+                found[trial.id] = trial.job
+                self.deleted[trial.id] = verdict.give_up.get(trial.id, "it had not started when the sweep was stopped")
+        if not found:
+            return
+        gone = delete(self._api, found.values())
+        if gone.error is not None:
+            raise gone.error
+        if gone.interrupted:
+            raise KeyboardInterrupt
+        self._done.update(job["metadata"]["uid"] for job in found.values())
+        for trial_id, job in found.items():
+            self._watcher.say(f"job.batch/{job['metadata']['name']} deleted: {self.deleted[trial_id]}")
+
+
+def as_retry(manifest: Manifest, job: Object | None, reason: str) -> Manifest:
+    """The Job that takes a failed one's place: the same, with a note of how often and why."""
+    before = (job or {}).get("metadata", {}).get("annotations", {}).get(names.ANNOTATION_RETRY, "{}")
+    try:
+        count = int(json.loads(before).get("count", 0)) + 1
+    except (AttributeError, TypeError, ValueError):
+        count = 1
+    made = manifest.object()
+    note = json.dumps({"count": count, "reason": reason}, ensure_ascii=False)
+    made["metadata"].setdefault("annotations", {})[names.ANNOTATION_RETRY] = note
+    return replace(manifest, text=json.dumps(made, ensure_ascii=False, indent=2) + "\n")
