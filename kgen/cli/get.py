@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
 
 import typer
 
@@ -16,10 +17,15 @@ if TYPE_CHECKING:
     from kgen.status import TrialStatus
     from kgen.workflow.observe import SeenSweep, SeenTrial
 
+    _Named = list[tuple[str, SeenTrial]]  # each with the name of its sweep
+    Choose = Callable[[_Named], _Named]
+
 _PARAMETERS: Final = "PARAMETERS"
 _SORT_KEYS: Final = ("name", "status", "age", "attempts")
 
-OutputOption = Annotated[ListOutput | None, typer.Option("--output", "-o", help="Print everything in this format")]
+OutputOption = Annotated[
+    ListOutput | None, typer.Option("--output", "-o", metavar="FORMAT", help="wide, json, yaml or name")
+]
 NoHeaders = Annotated[bool, typer.Option("--no-headers", help="Print no header line")]
 
 
@@ -91,16 +97,16 @@ def trials(
     """Print a line per trial."""
     from kgen.workflow.observe import see_sweep, see_sweeps
 
-    if watch:
-        _check_watch(sweep, output)
+    choose = partial(_choose, where_text=where_text, sort_by=sort_by)
     if sweep is None:
         api = connect(kubeconfig, context, namespace)
-        seen = see_sweeps(api)
     else:
-        api, name = find_sweep(sweep, kubeconfig, context, namespace)
-        seen = [see_sweep(api, name, labels=labels)]
-    chosen = [(one.name, trial) for one in seen for trial in one.trials]
-    chosen = _choose(chosen, where_text, sort_by)
+        api, sweep = find_sweep(sweep, kubeconfig, context, namespace)
+    if watch:
+        _check_watch(sweep, labels, output)
+        _watch(api, sweep or "", choose, wide=output is ListOutput.WIDE, header=not no_headers)
+    seen = see_sweeps(api, labels=labels) if sweep is None else [see_sweep(api, sweep, labels=labels)]
+    chosen = choose([(one.name, trial) for one in seen for trial in one.trials])
     if output in (ListOutput.JSON, ListOutput.YAML):
         print(dump({"items": [trial_json(name, trial) for name, trial in chosen]}, Output(output)))
         return
@@ -109,23 +115,24 @@ def trials(
         return
     if not chosen:
         _nothing(api.namespace)
-    lines = trial_lines(chosen, wide=output is ListOutput.WIDE, several=len(seen) > 1)
-    _print(lines[1 if no_headers or not chosen else 0 :])
-    if watch:
-        _watch(api, seen[0], {trial.id for _, trial in chosen}, wide=output is ListOutput.WIDE)
+        return
+    lines = trial_lines(chosen, wide=output is ListOutput.WIDE, several=sweep is None)
+    _print(lines[1 if no_headers else 0 :])
 
 
-def _check_watch(sweep: str | None, output: ListOutput | None) -> None:
+def _check_watch(sweep: str | None, labels: str, output: ListOutput | None) -> None:
     from kgen.errors import InputError
 
     if sweep is None:
         raise InputError.of("the command line", "--watch", "no sweep", "kgen get trials SWEEP --watch")
+    if labels:
+        raise InputError.of("the command line", "--watch", "--selector", "--where, which chooses by parameters")
     if output not in (None, ListOutput.WIDE):
         raise InputError.of("the command line", "--watch", f"-o {output}", "the table, or -o wide")
 
 
-def _watch(api: Api, seen: SeenSweep, chosen: set[str], *, wide: bool) -> None:
-    """A line for each change of these trials, until Ctrl-C."""
+def _watch(api: Api, name: str, choose: Choose, *, wide: bool, header: bool) -> NoReturn:
+    """The table, then a line for each change, until Ctrl-C."""
     import sys
 
     from kgen.workflow.follow import Following
@@ -133,15 +140,23 @@ def _watch(api: Api, seen: SeenSweep, chosen: set[str], *, wide: bool) -> None:
     def trouble(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
 
-    with Following(api, seen.name, seen.spec, on_trouble=trouble) as following:
+    with Following.stored(api, name, on_trouble=trouble) as following:
+        changed = list(following.see().trials)
+        widths: list[int] = []
         while True:
-            changed = [(seen.name, trial) for trial in following.wait(60.0) if trial.id in chosen]
-            for line in trial_lines(changed, wide=wide, several=False)[1:] if changed else []:
+            chosen = choose([(name, trial) for trial in changed])
+            lines = trial_lines(chosen, wide=wide, several=False, widths=widths) if chosen else []
+            for line in lines if header else lines[1:]:
                 print(line, flush=True)
+            header = header and not lines
+            changed = following.wait(60.0)
 
 
-def trial_lines(chosen: Sequence[tuple[str, SeenTrial]], *, wide: bool, several: bool) -> list[str]:
-    """The table of trials with its header."""
+def trial_lines(
+    chosen: Sequence[tuple[str, SeenTrial]], *, wide: bool, several: bool, widths: list[int] | None = None
+) -> list[str]:
+    """The table of trials with its header. ``widths`` are those of the columns of lines before, and become those of
+    these."""
     from kgen.cli.table import age, table
     from kgen.cli.text import short
 
@@ -163,7 +178,7 @@ def trial_lines(chosen: Sequence[tuple[str, SeenTrial]], *, wide: bool, several:
                 status.message or "<none>",
             ]
         rows.append([*row, age(_since(status.created, now)) if trial.job is not None else "<none>"])
-    return table(header, rows, shrink=None if wide else _PARAMETERS)
+    return table(header, rows, shrink=None if wide else _PARAMETERS, widths=widths)
 
 
 def status_word(status: TrialStatus) -> str:
@@ -178,9 +193,7 @@ def status_word(status: TrialStatus) -> str:
     return f"{status.state}:{status.reason}"
 
 
-def _choose(
-    found: list[tuple[str, SeenTrial]], where_text: str | None, sort_by: str | None
-) -> list[tuple[str, SeenTrial]]:
+def _choose(found: _Named, *, where_text: str | None, sort_by: str | None) -> _Named:
     from kgen.errors import InputError
     from kgen.where import check_names, where
 

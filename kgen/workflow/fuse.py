@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from typing import Final
 
 from kgen.results.rows import State
+from kgen.status import FIRST_FAILURES, fingerprint
 from kgen.trial.channel import Ended
-
-FIRST_FAILURES: Final = 5
-"""Failures of one cause, with no result at all, that stop a sweep unless the user says otherwise: a bug that all
-trials share shows at once, while single bad points of a grid do not hinder the rest."""
 
 
 class Fuse:
@@ -39,8 +34,3 @@ class Fuse:
             common, count = self._causes.most_common(1)[0]
             return f"{self._causes.total()} trials failed, {count} of them with: {self._shown[common]}"
         return None
-
-
-def fingerprint(reason: str) -> str:
-    """The reason without what differs from trial to trial: numbers, addresses, quoted values."""
-    return re.sub(r"0x[0-9a-f]+|[-+]?\d+(\.\d+)?(e[-+]?\d+)?|'[^']*'|\"[^\"]*\"", "#", reason)

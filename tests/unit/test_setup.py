@@ -26,6 +26,7 @@ LOCKS: dict[str, tuple[list[str], list[str]]] = {
     "cuda.txt": (["cuda", "report"], ["build"]),
     "dev.txt": (["tensorflow", "report"], ["dev"]),
 }
+TOOLS = ("setup.txt", "go.txt")  # what make needs beside the project: uv, and Go where there is none
 HEAVY = {"keras", "matplotlib", "scikit-learn", "tensorflow", "tensorflow-cpu"}
 REGISTRIES = re.compile(r"\b(pypi|pythonhosted|npmjs|crates|proxy\.golang|repo\.maven\.apache)\.(org|com|io)\b")
 
@@ -75,10 +76,10 @@ def group(name: str) -> Iterator[str]:
 
 def test_every_lock_is_made_by_make_lock() -> None:
     files = {path.name for path in (ROOT / "requirements").glob("*.txt")}
-    assert files == {*LOCKS, "setup.txt"}
+    assert files == {*LOCKS, *TOOLS}
 
 
-@pytest.mark.parametrize("name", [*LOCKS, "setup.txt"])
+@pytest.mark.parametrize("name", [*LOCKS, *TOOLS])
 def test_lock_holds_hashed_pins_and_no_place(name: str) -> None:
     pins = read_lock(name)
     assert pins

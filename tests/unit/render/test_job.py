@@ -51,7 +51,7 @@ def test_the_environment_is_what_a_trial_reads() -> None:
     (trial, _) = expand(spec(budget="{seconds: 5, target: {accuracy: 0.9}}"))
     found = environment(
         budget="{seconds: 5, target: {accuracy: 0.9}}",
-        trainer="{image: 'r/x@sha256:0', revision: v1, env: {OMP_NUM_THREADS: 1}, command: [train]}",
+        trainer="{image: 'r/x@sha256:0', revision: v1, env: {OMP_NUM_THREADS: 1, EMPTY: ''}, command: [train]}",
         kubernetes="{secret_env: {TOKEN: {secret: tracker, key: token}}}",
     )
     assert TrialSpec.from_json(str(found.pop("KGEN_TRIAL"))).parameters == trial.parameters
@@ -65,6 +65,7 @@ def test_the_environment_is_what_a_trial_reads() -> None:
         "KGEN_REVISION": "v1",
         "KGEN_GPUS": "1",
         "OMP_NUM_THREADS": "1",
+        "EMPTY": None,
         "TOKEN": {"secretKeyRef": {"name": "tracker", "key": "token"}},
         "HOME": "/tmp",
         "TMPDIR": "/tmp",
@@ -72,7 +73,7 @@ def test_the_environment_is_what_a_trial_reads() -> None:
 
 
 def test_every_trial_gets_the_json_that_it_has_on_a_laptop() -> None:
-    blocks = {"parameters": "{a: [1e-3, .5, 2], b: ['kgen-id-mark', 'é\"\\\\']}", "repeats": "2"}
+    blocks: dict[str, Any] = {"parameters": "{a: [1e-3, .5, 2], b: ['kgen-id-mark', 'é\"\\\\']}", "repeats": "2"}
     made = spec(**blocks, trainer="{image: r/x, config: {z: {y: 1e-6}}}")
     trials = expand(made)
     found = jobs(**blocks, trainer="{image: r/x, config: {z: {y: 1e-6}}}")

@@ -26,7 +26,7 @@ def test_mistakes_in_the_sweep_file_name_its_lines() -> None:
         "sweep.yaml:13:5: kubernetes.affinity.nodeAffinty: found an unknown field 'nodeAffinty', allowed one of "
         "nodeAffinity, "
         "podAffinity, podAntiAffinity; did you mean nodeAffinity?",
-        "sweep.yaml:15:16: kubernetes.resource_claims[0].resourceClaimTemplateNam: found an unknown field "
+        "sweep.yaml:15:17: kubernetes.resource_claims[0].resourceClaimTemplateNam: found an unknown field "
         "'resourceClaimTemplateNam', allowed one of name, resourceClaimName, resourceClaimTemplateName; did you mean "
         "resourceClaimTemplateName?",
         "sweep.yaml:19:14: kubernetes.volumes[0].source.persistentVolumClaim: found an unknown field "
@@ -198,7 +198,7 @@ def test_what_must_fit_together_in_a_template() -> None:
         ("x\n{% if true %}", "2:1: template syntax: found unexpected end of template"),
         ("x\n\n{{ 1 | uper }}", "3:1: template: found the filter 'uper', allowed one of "),
         ("{{ imag }}", "1:1: imag: found a name that does not exist, allowed one of sweep, image, kubernetes, "),
-        ("{{ kubernetes.nodeselector }}", "1:1: kubernetes.nodeselector: found a name that does not exist, allowed one "),
+        ("{{ kubernetes.nodeselector }}", "1:1: kubernetes.nodeselector: found a name that does not exist"),
         ("{{ trial.parameters.b }}", "1:1: trial.parameters.b: found a name that does not exist, allowed one of a"),
         ("{{ 'a' + 1 }}", "1:1: template: found an expression that fails: "),
         ("{{ kubernetes ~ 'x' }}", "1:1: template: found a mapping in a text, allowed text or a number; a list with "),

@@ -400,7 +400,7 @@ def test_a_plan_sees_one_state_per_trial(tmp_path: Path) -> None:
     assert {trial: item.state for trial, item in seen.items()} == {
         "t0": State.COMPLETE, "t1": State.INTERRUPTED, "t2": State.INTERRUPTED,
     }  # fmt: skip
-    assert seen["t0"] == Observed("t0", State.COMPLETE, "reached", "b ended", "t0.b.parquet", 70, 2.0)
+    assert seen["t0"] == Observed("t0", State.COMPLETE, "reached", "b ended", "t0.b.parquet", 70, 2.0, "")
 
 
 # -- any history

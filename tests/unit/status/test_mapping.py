@@ -161,6 +161,22 @@ def test_a_crash_after_a_preemption_is_the_last_end() -> None:
     assert status_of(TRIAL, job(failed=1), [crashed, waits], [preempted], None).reason is Reason.PREEMPTED
 
 
+def test_of_two_disruptions_the_later_is_told() -> None:
+    preempted = event("Preempted", pod="a", seconds=5)
+    tainted = event("TaintManagerEviction", pod="b", seconds=9)
+    for events in ([preempted, tainted], [tainted, preempted]):
+        found = status_of(TRIAL, job(), [], events, None)
+        assert (found.state, found.reason) == (State.PENDING, Reason.EVICTED)
+
+
+def test_times_always_have_a_zone() -> None:
+    made = job()
+    made["metadata"]["creationTimestamp"] = "2026-11-24T19:00:00"
+    created = status_of(TRIAL, made, []).created
+    assert created is not None
+    assert created.isoformat() == "2026-11-24T19:00:00+00:00"
+
+
 def test_a_deleted_pod_says_what_took_it() -> None:
     disrupted = {"type": "DisruptionTarget", "status": "True", "reason": "PreemptionByScheduler"}
     assert of(job(), pod(phase="Running", deleted=True, conditions=[disrupted])) == (

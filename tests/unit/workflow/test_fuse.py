@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from kgen.status import FIRST_FAILURES, fingerprint
 from kgen.trial.channel import Ended
-from kgen.workflow.fuse import FIRST_FAILURES, Fuse, fingerprint
+from kgen.workflow.fuse import Fuse
 
 
 def ended(state: str, reason: str = "") -> Ended:
