@@ -122,6 +122,15 @@ def test_plain_install_checks_a_sweep(plain: Installed) -> None:
     plain.run("python", "-c", script)
 
 
+def test_plain_install_renders_jobs_from_its_own_template(plain: Installed) -> None:
+    (plain.cwd / "cluster.yaml").write_text(f"{SWEEP}trainer: {{image: r.example/t:1}}\nresults: pvc://claim\n")
+    plain.run("kgen", "render", "cluster.yaml", "-o", "jobs")
+    assert len(list((plain.cwd / "jobs").glob("job-tiny-*.json"))) == 4
+    plain.run("kgen", "init", "--template")
+    assert (plain.cwd / "job.yaml.j2").is_file()
+    assert "kubectl kgen" in plain.run("kubectl-kgen", "--help")
+
+
 def test_installed_wheel_runs_a_sweep(full: Installed) -> None:
     for place in full.run("python", "-c", "import kgen, kgen_trainer as t; print(kgen.__file__, t.__file__)").split():
         assert Path(place).is_relative_to(full.venv)
