@@ -17,6 +17,7 @@ from tests.cluster import identity, nodes
 Found = TypeVar("Found")
 
 _MARKER = "/readyz?marker="
+_BATCH = "kgen.test/batch"
 
 
 class KubectlError(Exception):
@@ -128,11 +129,16 @@ class Cluster:
         taints: Sequence[dict[str, str]] = (),
     ) -> list[str]:
         """Add fake nodes, wait until they are ready, and return their names, for `remove_nodes`."""
-        kind = nodes.Kind(gpus=gpus, product=product, labels=labels or {}, taints=taints)
         batch = secrets.token_hex(3)
+        kind = nodes.Kind(gpus=gpus, product=product, labels={_BATCH: batch, **(labels or {})}, taints=taints)
         names = [f"fake-{batch}-{number}" for number in range(count)]
         self.kubectl("create", "-f", "-", input=nodes.listing([nodes.node(name, kind) for name in names]))
-        self.kubectl("wait", "--for=condition=Ready", "--timeout=60s", *(f"node/{name}" for name in names))
+
+        def ready() -> bool:  # all in one request: `kubectl wait` takes them one by one
+            found = self.get("nodes", f"--selector={_BATCH}={batch}")["items"]
+            return sum(nodes.is_ready(node) for node in found) == count
+
+        self.until(ready, timeout=60, what=f"{count} nodes are ready")
         return names
 
     def remove_nodes(self, names: Sequence[str]) -> None:

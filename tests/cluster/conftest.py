@@ -1,5 +1,6 @@
-"""Tests of the cluster itself have its fixtures."""
+"""Tests of the cluster itself, and of commands against it, have its fixtures."""
 
 from tests.cluster.fixtures import cluster, fake_cluster, namespace, programs
+from tests.cluster.shell import shell
 
-__all__ = ["cluster", "fake_cluster", "namespace", "programs"]
+__all__ = ["cluster", "fake_cluster", "namespace", "programs", "shell"]

@@ -199,12 +199,7 @@ class ControlPlane:
     def _nodes_are_ready(self) -> bool:
         found = self._get("/api/v1/nodes")
         items = json.loads(found)["items"] if found else []
-        # Another taint than the GPUs' is there until the controllers too have seen that the node is ready.
-        return bool(items) and all(
-            item["spec"].get("taints") == [nodes.TAINT]
-            and any(each["type"] == "Ready" and each["status"] == "True" for each in item["status"]["conditions"])
-            for item in items
-        )
+        return bool(items) and all(nodes.is_ready(item) for item in items)
 
     def _get(self, path: str) -> bytes | None:
         try:

@@ -70,6 +70,12 @@ def node(name: str, kind: Kind) -> Manifest:
     }
 
 
+def is_ready(node: Manifest) -> bool:
+    """Whether pods can go to a node: it says that it is ready, and the controllers have seen it."""
+    says = any(each["type"] == "Ready" and each["status"] == "True" for each in node["status"].get("conditions", []))
+    return says and all(taint["key"] != "node.kubernetes.io/not-ready" for taint in node["spec"].get("taints", []))
+
+
 def listing(nodes: Sequence[Manifest]) -> str:
     """Several manifests as one document for `kubectl create -f -`."""
     return json.dumps({"apiVersion": "v1", "kind": "List", "items": list(nodes)})

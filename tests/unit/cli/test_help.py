@@ -19,8 +19,8 @@ GROUPS = {
     if group.typer_instance
 }
 COMMANDS = [*SINGLE, *(f"{group} {command}" for group, commands in GROUPS.items() for command in commands)]
-HEAVY = ["jinja2", "keras", "kubernetes", "matplotlib", "numpy", "pandas", "pyarrow", "pydantic", "ruamel", "scipy", "sklearn",
-         "tensorflow", "kgen.sweep", "kgen.backends", "kgen.results", "kgen.trial", "kgen.workflow"]  # fmt: skip
+HEAVY = ["jinja2", "keras", "kubernetes", "matplotlib", "numpy", "pandas", "pyarrow", "pydantic", "ruamel", "scipy",
+         "sklearn", "tensorflow", "kgen.sweep", "kgen.backends", "kgen.results", "kgen.trial", "kgen.workflow"]  # fmt: skip
 DOCUMENTS = "".join(path.read_text(encoding="utf-8") for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
 
 
