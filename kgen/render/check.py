@@ -61,9 +61,8 @@ def _unknown_fields(value: Any, kind: Any, path: FieldPath) -> Iterator[Mistake]
             yield from _unknown_fields(item, inner, (*path, i))
     elif isinstance(value, dict):
         model = _model(kind)
-        known = (
-            {} if model is None else {f.serialization_alias or n: f.annotation for n, f in model.model_fields.items()}
-        )
+        fields = model.model_fields if model else {}
+        known = {field.serialization_alias or name: field.annotation for name, field in fields.items()}
         inner = _part(kind, dict)
         for key, item in value.items():
             if model is not None and key not in known:

@@ -15,6 +15,10 @@ from kgen.sweep.sweepspec import Scheme, Sharing
 
 RESULTS_MOUNT: Final = "/results"
 """Where the results' claim is mounted."""
+_GONE_WITH_THE_POD: Final = frozenset(
+    ("configMap", "downwardAPI", "emptyDir", "ephemeral", "image", "projected", "secret")
+)
+"""Volumes that are no place for results."""
 
 
 class Environment:
@@ -37,7 +41,7 @@ class Environment:
             _variable(names.ENV_TIMING, str(self._timing())),
             _variable(names.ENV_MATES, "0"),
             _variable(names.ENV_IMAGE, container["image"]),
-            _variable(names.ENV_REVISION, trainer.revision),
+            *([_variable(names.ENV_REVISION, trainer.revision)] if trainer.revision else []),
             *(_variable(names.ENV_GPUS, count) for count in self._gpus()),
             *(_variable(name, value) for name, value in trainer.env.items()),
             *(
@@ -60,17 +64,29 @@ class Environment:
         location = self._draft.spec.location
         if location.scheme is Scheme.PVC:
             return f"{RESULTS_MOUNT}/{location.path}"
-        if location.scheme is Scheme.FOLDER:
-            mounts = fill(self._container.get("volumeMounts") or [], self._draft.values)
-            writable = [m for m in mounts if isinstance(m, dict) and m.get("mountPath") and not m.get("readOnly")]
-            if not any(PurePosixPath(location.path).is_relative_to(str(m["mountPath"])) for m in writable):
-                self._draft.wrong_in_file(
-                    ("results",),
-                    f"{location.path}, which pods can't reach",
-                    "pvc://claim/path, s3://bucket/prefix, gs://bucket/prefix, or a folder below the mount_path of one "
-                    "of kubernetes.volumes",
-                )
+        folder = PurePosixPath(location.path)
+        if location.scheme is Scheme.FOLDER and not any(map(folder.is_relative_to, self._lasting_mounts())):
+            self._draft.wrong_in_file(
+                ("results",),
+                f"{location.path}, which pods can't reach",
+                "pvc://claim/path, s3://bucket/prefix, gs://bucket/prefix, or a folder below the mount_path of one "
+                "of kubernetes.volumes",
+            )
         return str(location)
+
+    def _lasting_mounts(self) -> Iterator[str]:
+        """Paths at which the container can write to what is still there after the pod."""
+        volumes, mounts = (
+            fill(self._draft.sequence(owner, key, path), self._draft.values)
+            for owner, key, path in (
+                (self._pod, "volumes", (*POD, "volumes")),
+                (self._container, "volumeMounts", (*self._draft.container_path, "volumeMounts")),
+            )
+        )
+        lasting = {v.get("name") for v in volumes if isinstance(v, dict) and not v.keys() & _GONE_WITH_THE_POD}
+        for mount in mounts:
+            if isinstance(mount, dict) and mount.get("name") in lasting and not mount.get("readOnly"):
+                yield str(mount.get("mountPath"))
 
     def _accelerators(self) -> dict[str, str]:
         """Extended resources that the container asks for."""
@@ -128,6 +144,8 @@ class Environment:
 
 def _variable(name: str, value: Any) -> dict[str, Any]:
     """``$`` twice, or Kubernetes would take ``$(NAME)`` in it for a variable; so it is done when holes are filled."""
+    if value == "":  # the API server drops an empty value, and kubectl would then want to put it back for ever
+        return {"name": name}
     return {"name": name, "value": value.replace("$", "$$") if isinstance(value, str) else value}
 
 

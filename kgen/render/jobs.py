@@ -57,6 +57,7 @@ class Jobs(Sequence[Manifest]):
         self._plain: dict[int, tuple[Any, Any, Any]] = {}
         self._signatures: dict[str, list[Any]] = {}
         self._trial_text = TrialText()
+        self._config_size = len(dump_json(dict(spec.trainer.config), written=True))
         self._notes: dict[str, None] = {}
         self._sweep_file: Document | None = None
         self._check()
@@ -110,21 +111,16 @@ class Jobs(Sequence[Manifest]):
         size = sum(len(value) for value in trial.parameters.values() if isinstance(value, str))
         if size < 1 << 12 and self._config_size < 1 << 15:
             return
-        annotation = len(dump_json(dict(trial.parameters), written=True).encode())
-        variable = len(trial.to_json().encode())
+        parameters = dump_json(dict(trial.parameters), written=True)
+        annotation = len(parameters.encode())
+        variable = len(self._trial_text.of(trial, parameters).encode())
         if annotation > MAX_ANNOTATIONS // 2:
-            yield self._in_file(
-                ("parameters",), f"{annotation:,} bytes in one trial", f"at most {MAX_ANNOTATIONS // 2:,}"
-            )
+            allowed = f"at most {MAX_ANNOTATIONS // 2:,}"
+            yield self._in_file(("parameters",), f"{annotation:,} bytes in one trial", allowed)
         if variable > _MAX_VARIABLE - (1 << 10):
             allowed = f"at most {_MAX_VARIABLE - (1 << 10):,}, what a variable of the environment can hold"
             path: FieldPath = ("trainer", "config") if self._config_size > size else ("parameters",)
             yield self._in_file(path, f"{variable:,} bytes in one trial", allowed)
-
-    @property
-    def _config_size(self) -> int:
-        """About the bytes of trainer.config, which every trial carries."""
-        return len(str(self._spec.trainer.config))
 
     def _octals(self) -> Iterator[Problem]:
         """Integers with leading zeros in parts of Kubernetes' objects: kubectl would read octal ones there."""

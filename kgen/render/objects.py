@@ -118,9 +118,10 @@ def sweep_manifest(spec: SweepSpec, namespace: str) -> Manifest:
 
 def _config_map(spec: SweepSpec, name: str, component: str, namespace: str, content: Mapping[str, Any]) -> Manifest:
     labels = {**common_labels(spec, component), names.LABEL_SPEC: ""}
-    metadata = {"name": name, **({"namespace": namespace} if namespace else {}), "labels": labels}
+    metadata = {"name": name, "labels": labels}
     made = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, **content}
-    labels[names.LABEL_SPEC] = digest(pretty(made).encode())
+    labels[names.LABEL_SPEC] = digest(pretty(made).encode())  # the same in every namespace, as a Job's
+    made["metadata"] = {"name": name, **({"namespace": namespace} if namespace else {}), "labels": labels}
     return Manifest("ConfigMap", name, pretty(made), labels[names.LABEL_SPEC])
 
 

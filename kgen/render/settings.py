@@ -129,20 +129,17 @@ def _affinity(given: Kubernetes, user: Any, origins: Origins) -> dict[str, Any] 
     terms = (isinstance(parts[-1], dict) and parts[-1].get("nodeSelectorTerms")) or [{}]
     if not isinstance(terms, list) or not all(isinstance(part, dict) for part in (*parts, *terms)):
         return user  # type: ignore[no-any-return] # a mistake, which the check of the whole Job names
-    merged, node, required = (_copied(part, origins) for part in parts)
+    merged, node, required = map(dict, parts)
     made = []
     for term in terms:
-        copy = _copied(term, origins)
         expressions = term.get("matchExpressions") or []
         if not isinstance(expressions, list):
             return user  # type: ignore[no-any-return] # the same
-        copy["matchExpressions"] = [*expressions, *own]
-        origins.copy(expressions, copy["matchExpressions"])
-        made.append(copy)
-    origins.copy(terms, made)
+        made.append({**term, "matchExpressions": [*expressions, *own]})
     required["nodeSelectorTerms"] = made
     node[_REQUIRED] = required
     merged["nodeAffinity"] = node
+    origins.copy(user, merged)  # all that is the user's is at the same path in both
     return merged
 
 
@@ -152,12 +149,6 @@ def _nested(value: Any, *keys: str) -> Iterator[Any]:
     for key in keys:
         value = value.get(key) if isinstance(value, dict) else None
         yield value or {}
-
-
-def _copied(value: dict[str, Any], origins: Origins) -> dict[str, Any]:
-    copy = dict(value)
-    origins.copy(value, copy)
-    return copy
 
 
 def _gpu_expressions(given: Kubernetes) -> Iterator[dict[str, Any]]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from json.encoder import encode_basestring_ascii
 from typing import Any, Final
 
 from kgen.render.draft import Mistake, Slot
 from kgen.render.manifest import Manifest
-from kgen.render.objects import digest
+from kgen.render.objects import LABEL_VERSION, digest
 from kgen.render.rules import EXPANDED_BY_KUBELET, FieldRule, fits, is_free, leaf_mistake, leaf_rule
 from kgen.render.sandbox import Json, text
 from kgen.render.tree import Hole, Text, is_number, leaves, slots_in_keys
@@ -20,6 +21,15 @@ _INDENT: Final = "  "
 _QUANTITIES: Final = (("limits", "*"), ("requests", "*"), ("sizeLimit",))
 _RULED: Final = (("labels", "*"), ("nodeSelector", "*"), ("containers", "*", "image"))
 """Where a value that differs between trials is checked for each; nothing else in the Job depends on it."""
+_UNHASHED: Final = (("metadata", "namespace"), ("labels", LABEL_VERSION))
+"""What changes nothing of what runs: ``-n`` and a newer kgen must not make an unchanged Job another one."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Unhashed:
+    """A key with its value that the hash leaves out."""
+
+    text: str
 
 
 class Shape:
@@ -34,7 +44,9 @@ class Shape:
         self._where: dict[int, list[tuple[int, Hole | Text, bool]]] = {}
         """Per slot: which pieces depend on it, and how."""
         self._spec_pieces: list[int] = []
-        self._parts: list[str | tuple[FieldPath, Hole | Text]] = []
+        self._unhashed: dict[int, str] = {}
+        """Pieces that are not part of the hash, with their text."""
+        self._parts: list[str | _Unhashed | tuple[FieldPath, Hole | Text]] = []
         self._cut(tree, (), "\n")
         self._parts.append("\n")
         self._number()
@@ -54,7 +66,11 @@ class Shape:
                 pieces[position] = _encode(leaf, values, escape=escape)
         for position in self._spec_pieces:
             pieces[position] = '""'
+        for position in self._unhashed:
+            pieces[position] = ""
         spec = digest("".join(pieces).encode())
+        for position, said in self._unhashed.items():
+            pieces[position] = said
         for position in self._spec_pieces:
             pieces[position] = f'"{spec}"'
         return Manifest("Job", values[Slot.NAME], "".join(pieces), spec, values[Slot.ID])
@@ -95,7 +111,11 @@ class Shape:
         items = node.items() if isinstance(node, dict) else enumerate(node)
         for number, (key, item) in enumerate(items):
             name = f"{encode_basestring_ascii(key)}: " if isinstance(node, dict) else ""
-            self._parts.append(f"{',' if number else opening}{inner}{name}")
+            begun = f"{',' if number else opening}{inner}{name}"
+            if number and isinstance(item, str) and any(fits((*path, key), p) for p in _UNHASHED):
+                self._parts.append(_Unhashed(begun + encode_basestring_ascii(item)))
+                continue
+            self._parts.append(begun)
             self._cut(item, (*path, key), inner)
         self._parts.append(f"{newline}{closing}")
 
@@ -105,6 +125,11 @@ class Shape:
         for part in self._parts:
             if isinstance(part, str):
                 constant.append(part)
+                continue
+            if isinstance(part, _Unhashed):
+                self._pieces += ["".join(constant), part.text]
+                constant = []
+                self._unhashed[len(self._pieces) - 1] = part.text
                 continue
             self._pieces += ["".join(constant), ""]
             constant = []

@@ -39,7 +39,7 @@ def _contents(name: str, data: Mapping[str, str], files_config_map: Mapping[str,
     files = {}
     try:
         for path, key in json.loads(data[KEY_FILE_KEYS]).items():
-            files[path] = text[key].encode() if key in text else base64.b64decode(binary[key])
+            files[path] = text[key].encode() if key in text else base64.b64decode(binary[key], validate=True)
     except (KeyError, ValueError, AttributeError) as error:
         raise ClusterError(f"configmap/{data[KEY_FILES]} does not have the files of configmap/{name}") from error
     return files

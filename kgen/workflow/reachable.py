@@ -34,7 +34,6 @@ def local_paths(spec: SweepSpec) -> None:
 def _problems(spec: SweepSpec, document: Document) -> Iterator[Problem]:
     mounts = [PurePosixPath(path) for path in (*_OF_IMAGES, *(v.mount_path for v in spec.kubernetes.volumes))]
     sent = {PurePosixPath(path) for path in spec.trainer.files}
-    sent |= {parent for path in sent for parent in path.parents}
     for path, value in _texts(spec):
         for word in {value, value.partition("=")[2]} - {""}:
             if _is_only_here(word, spec.folder, sent, mounts):

@@ -20,7 +20,8 @@ GROUPS = {
 }
 COMMANDS = [*SINGLE, *(f"{group} {command}" for group, commands in GROUPS.items() for command in commands)]
 HEAVY = ["jinja2", "keras", "kubernetes", "matplotlib", "numpy", "pandas", "pyarrow", "pydantic", "ruamel", "scipy",
-         "sklearn", "tensorflow", "kgen.sweep", "kgen.backends", "kgen.results", "kgen.trial", "kgen.workflow"]  # fmt: skip
+         "sklearn", "tensorflow", "kgen.sweep", "kgen.backends", "kgen.results", "kgen.trial", "kgen.workflow",
+         "kgen.render", "kgen.status"]  # fmt: skip
 DOCUMENTS = "".join(path.read_text(encoding="utf-8") for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
 
 

@@ -98,8 +98,8 @@ def test_a_megabyte_is_refused_with_its_size() -> None:
 
 
 def test_a_large_config_is_named_too() -> None:
-    made = spec(trainer=f"{{image: r/x, config: {{words: [{', '.join(['word'] * 30_000)}]}}}}")
-    with pytest.raises(InputError, match=r"trainer\.config: found 210,\d+ bytes in one trial"):
+    made = spec(trainer=f"{{image: r/x, config: {{words: [{', '.join(['word'] * 19_000)}]}}}}")
+    with pytest.raises(InputError, match=r"trainer\.config: found 133,\d+ bytes in one trial"):
         render(made, expand(made))
 
 

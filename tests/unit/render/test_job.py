@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 import kgen
 from kgen.errors import InputError
-from kgen.spec import TrialSpec
+from kgen.render.trial_text import TrialText
+from kgen.spec import TrialSpec, dump_json
 from kgen.sweep import expand
 from tests.unit.render.rendering import container, environment, job, jobs, messages, pod, rendered, spec
 
@@ -79,6 +81,15 @@ def test_every_trial_gets_the_json_that_it_has_on_a_laptop() -> None:
     found = jobs(**blocks, trainer="{image: r/x, config: {z: {y: 1e-6}}}")
     texts = [one["spec"]["template"]["spec"]["containers"][0]["env"][0]["value"] for one in found]
     assert texts == [trial.to_json() for trial in trials]
+
+
+def test_that_json_is_the_same_whatever_the_trials_have_in_common() -> None:
+    (one, other) = expand(spec(trainer="{image: r/x, config: {c: 1}}"))
+    marked = {"x": "kgen-id-mark", "y": 987654321012345}
+    others = (replace(one, stage="next"), replace(one, config=marked), one, replace(one, sweep="x"))
+    text = TrialText()
+    for trial in (one, other, *others):
+        assert text.of(trial, dump_json(dict(trial.parameters))) == trial.to_json()
 
 
 def test_a_dollar_reaches_the_program_as_one() -> None:
@@ -280,7 +291,9 @@ def test_a_folder_will_do_below_a_volume() -> None:
     for results, volumes in (
         ("results/", volume),
         ("/nfsx", volume),
-        ("/nfs", volume.replace("/nfs,", "/n, read_only: true,")),
+        ("/nfs", volume.replace("/nfs,", "/nfs, read_only: true,")),
+        ("/tmp/results", volume),
+        ("/nfs", "{name: nfs, mount_path: /nfs, source: {emptyDir: {}}}"),
     ):
         (refused,) = messages(results=results, kubernetes=f"{{volumes: [{volumes}]}}")
         assert "which pods can't reach, allowed pvc://claim/path, s3://bucket/prefix, gs://bucket/prefix, or" in refused

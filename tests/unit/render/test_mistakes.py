@@ -45,6 +45,12 @@ def test_they_are_found_in_an_affinity_that_kgen_added_to() -> None:
         )
         assert wrong.startswith("sweep.yaml:14:13: kubernetes.affinity.nodeAffinity")
         assert wrong.endswith("found no values, allowed at least one for In")
+        (wrong,) = messages(
+            kubernetes=f"\n  gpu: {gpu}\n  affinity:\n    nodeAffinity:\n"
+            "      requiredDuringSchedulingIgnoredDuringExecution:\n        nodeSelectorTerms:\n"
+            "        - matchExpressions:\n          - x"
+        )
+        assert wrong.startswith("sweep.yaml:14:13: kubernetes.affinity.nodeAffinity")
         (wrong,) = messages(kubernetes=f"\n  gpu: {gpu}\n  affinity: {{nodeAffinity: [x]}}")
         assert wrong == "sweep.yaml:9:28: kubernetes.affinity.nodeAffinity: found a list of 1, allowed a mapping"
 

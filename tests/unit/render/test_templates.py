@@ -119,6 +119,19 @@ def test_what_differs_between_trials_is_checked_for_each() -> None:
     assert "found the text 'y', allowed the name of a volume: x, kgen-results" in refused
 
 
+def test_a_type_that_only_some_trials_have_is_found() -> None:
+    (wrong,) = messages(template=template(value="{{ trial.parameters.a }}"), parameters="[{a: [x]}, {a: [1]}]")
+    assert wrong.endswith("env[0].value: found 1, allowed text: put it in quotes")
+
+
+def test_commands_may_differ_in_length() -> None:
+    made = jobs(
+        trainer="{image: r/x, command: [train], arguments: flags}", parameters="[{a: [1]}, {a: [2], b: [3]}, {a: [4]}]"
+    )
+    commands = [one["spec"]["template"]["spec"]["containers"][0]["command"] for one in made]
+    assert commands == [["train", "--a=1"], ["train", "--a=2", "--b=3"], ["train", "--a=4"]]
+
+
 def test_a_template_needs_nothing_of_kgens() -> None:
     made = job(template=template(), kubernetes="{deadline: 60, queue: q, labels: {team: ml}}")
     assert made["metadata"]["labels"]["kgen.dev/trial"]
