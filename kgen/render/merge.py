@@ -22,8 +22,6 @@ from kgen.sweep.sweepspec import Scheme
 RESULTS_VOLUME: Final = "kgen-results"
 FILES_VOLUME: Final = "kgen-files"
 FILES_MOUNT: Final = "/kgen/files"
-LABEL_QUEUE: Final = "kueue.x-k8s.io/queue-name"
-LABEL_QUEUE_PRIORITY: Final = "kueue.x-k8s.io/priority-class"
 _EXECUTABLE: Final = 0o555
 _OF_ONE_TRIAL: Final = {"completions": 1, "parallelism": 1}
 _OF_SEVERAL_PODS: Final = (
@@ -112,7 +110,7 @@ class _Merge(Draft):
 
     def _queue_labels(self) -> dict[str, str]:
         kubernetes = self.spec.kubernetes
-        labels = {LABEL_QUEUE: kubernetes.queue, LABEL_QUEUE_PRIORITY: kubernetes.queue_priority}
+        labels = {names.LABEL_QUEUE: kubernetes.queue, names.LABEL_QUEUE_PRIORITY: kubernetes.queue_priority}
         return {name: value for name, value in labels.items() if value}
 
     def _annotations(self) -> dict[str, Any]:

@@ -17,13 +17,6 @@ from kgen.render.manifest import Manifest
 from kgen.spec import dump_json
 from kgen.sweep import SweepSpec
 
-LABEL_NAME: Final = "app.kubernetes.io/name"
-LABEL_INSTANCE: Final = "app.kubernetes.io/instance"
-LABEL_PART_OF: Final = "app.kubernetes.io/part-of"
-LABEL_MANAGED_BY: Final = "app.kubernetes.io/managed-by"
-LABEL_VERSION: Final = "app.kubernetes.io/version"
-MANAGER: Final = "kgen"
-
 KEY_SWEEP_NAME: Final = "sweep-file"
 """Key of the sweep's ConfigMap: name of the sweep file."""
 KEY_TEMPLATE: Final = "template"
@@ -45,12 +38,12 @@ _HASH_LENGTH: Final = 16
 def common_labels(spec: SweepSpec, component: str) -> dict[str, str]:
     """Labels of every object of a sweep."""
     return {
-        LABEL_NAME: f"kgen-{component}",
-        LABEL_INSTANCE: spec.name,
+        names.LABEL_NAME: f"kgen-{component}",
+        names.LABEL_INSTANCE: spec.name,
         names.LABEL_COMPONENT: component,
-        LABEL_PART_OF: spec.name,
-        LABEL_MANAGED_BY: MANAGER,
-        LABEL_VERSION: kgen.__version__,
+        names.LABEL_PART_OF: spec.name,
+        names.LABEL_MANAGED_BY: names.FIELD_MANAGER,
+        names.LABEL_VERSION: kgen.__version__,
         names.LABEL_SWEEP: spec.name,
     }
 

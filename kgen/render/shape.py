@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from json.encoder import encode_basestring_ascii
 from typing import Any, Final
 
+from kgen.names import LABEL_VERSION
 from kgen.render.draft import Mistake, Slot
 from kgen.render.manifest import Manifest
-from kgen.render.objects import LABEL_VERSION, digest
+from kgen.render.objects import digest
 from kgen.render.rules import EXPANDED_BY_KUBELET, FieldRule, fits, is_free, leaf_mistake, leaf_rule
 from kgen.render.sandbox import Json, text
 from kgen.render.tree import Hole, Text, is_number, leaves, slots_in_keys

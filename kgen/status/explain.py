@@ -51,7 +51,7 @@ _ADVICE: Final[Mapping[Reason, str]] = MappingProxyType(
         Reason.NO_ROW: "Its program ended well without leaving a result: check that it reports through kgen.trial, and "
         "that the results are read from where it writes them. `kgen retry {trial}` runs it again.",
         Reason.ROWS_UNCHECKED: "`kgen collect` reads the results and tells.",
-        Reason.DELETED: "`kgen retry --missing`, or `kgen submit` again, creates its Job.",
+        Reason.DELETED: "`kgen retry {trial}`, or `kgen submit` again, creates its Job.",
     }
 )
 _RETRY: Final = "`kgen retry {trial}` tries it again."

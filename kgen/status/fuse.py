@@ -80,7 +80,8 @@ class Fuse:
             runs += status.state is State.RUNNING
             if waited := self._overdue(status, now):
                 give_up[status.trial] = f"could not start for {_duration(waited)}: {status.message}"
-                self._given_up[status.trial] = _cause(status, stuck=True), status.message
+                # The first words count: those of a pod whose Job is gone by then differ, and are no other cause.
+                self._given_up.setdefault(status.trial, (_cause(status, stuck=True), status.message))
             if found := self._failure(status):
                 causes[found[0]] += 1
                 shown.setdefault(*found)

@@ -24,7 +24,8 @@ def group_by_trial(jobs: Iterable[Object], pods: Iterable[Object], events: Itera
     """Objects by trial id, in time that grows with their number.
 
     Jobs and pods say their trial in a label; those that do not are passed over. Events name a Job or pod, which may
-    be gone: a pod's name begins with its Job's. Of two Jobs of one trial the newer one counts.
+    be gone: a pod's name begins with its Job's. Of two Jobs of one trial the newer one counts. Events outlive a Job
+    that was replaced by another of its name; those about the earlier one are passed over.
     """
     found: dict[str, Seen] = {}
     owners: dict[tuple[str, str], str] = {}
@@ -45,9 +46,17 @@ def group_by_trial(jobs: Iterable[Object], pods: Iterable[Object], events: Itera
         trial = owners.get((kind, name), "")
         if not trial and kind == "Pod":
             trial = owners.get(("Job", name.rpartition("-")[0]), "")
-        if trial:
+        if trial and not _is_about_earlier(event, found[trial].job, is_known=(kind, name) in owners):
             found[trial].events.append(event)
     return found
+
+
+def _is_about_earlier(event: Object, job: Object | None, *, is_known: bool) -> bool:
+    """Whether it is about an earlier Job of the same name, or a pod of that."""
+    if read.text(event, "involvedObject", "kind") == "Job":
+        about, own = read.text(event, "involvedObject", "uid"), read.text(job, "metadata", "uid")
+        return bool(about and own) and about != own
+    return job is not None and not is_known and read.event_time(event) < _created(job)
 
 
 def _created(job: Object) -> datetime:

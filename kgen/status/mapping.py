@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
+from kgen.names import LABEL_QUEUE
 from kgen.status import read
 from kgen.status.admission import why_no_pod
 from kgen.status.ending import DISRUPTIONS, Ending, by_events, by_policy, disruption, why_ended
@@ -16,7 +17,6 @@ from kgen.status.pods import Pod, last_ended, newest
 from kgen.status.scheduling import why_no_node
 from kgen.status.starting import why_not_started
 
-QUEUE_LABEL: Final = "kueue.x-k8s.io/queue-name"
 """Says that Kueue decides when a Job may start."""
 _RANGE: Final = re.compile(r"(?:^|,)([0-9]{1,9})(?:-([0-9]{1,9}))?(?=,|$)")
 _COMPLETE: Final = "complete"
@@ -240,7 +240,7 @@ def _why_failed(case: _Case, job: Object, failed: Mapping[str, Any]) -> Ending:
 
 
 def _suspended(case: _Case, job: Object) -> _Finding:
-    queue = read.text(job, "metadata", "labels", QUEUE_LABEL)
+    queue = read.text(job, "metadata", "labels", LABEL_QUEUE)
     ending = "; its pod is still ending" if any(pod.is_deleting and not pod.is_ended for pod in case.pods) else ""
     if queue:
         return _Finding(State.QUEUED, Reason.QUEUE, f"waits in queue {read.line(queue)}{ending}")

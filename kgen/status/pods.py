@@ -8,11 +8,10 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any, Final
 
-from kgen.names import TRAINER_CONTAINER
+from kgen.names import LABEL_INDEX, TRAINER_CONTAINER
 from kgen.status import read
 from kgen.status.model import Object
 
-INDEX: Final = "batch.kubernetes.io/job-completion-index"
 """Label and annotation that the Job controller gives to the pods of an indexed Job."""
 _INDEX_FAILURES: Final = (
     "batch.kubernetes.io/job-index-failure-count",
@@ -84,7 +83,7 @@ class Pod:
     def index(self) -> int | None:
         """Its index in an indexed Job."""
         for place in ("labels", "annotations"):
-            found = read.text(self.object, "metadata", place, INDEX)
+            found = read.text(self.object, "metadata", place, LABEL_INDEX)
             if found.isascii() and found.isdigit() and len(found) < 10:
                 return int(found)
         return None

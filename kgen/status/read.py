@@ -28,7 +28,7 @@ def mapping(thing: Any, *path: str) -> Mapping[str, Any]:
 
 
 def _is_mapping(thing: Any) -> TypeGuard[Mapping[str, Any]]:
-    # Half of all the time goes here: JSON's own type is asked for first, which is ten times faster.
+    # Asked most often of all; JSON's own type is the quick question.
     return type(thing) is dict or isinstance(thing, Mapping)
 
 

@@ -10,7 +10,6 @@ from typing import Any
 from kgen import names
 from kgen.errors import StoreError
 from kgen.render import Manifest, Rendered, render
-from kgen.render.objects import LABEL_MANAGED_BY, MANAGER
 from kgen.sweep import SweepSpec, expand
 from kgen.workflow.reachable import local_paths
 
@@ -77,6 +76,6 @@ def _is_own(path: Path, sweep: str) -> bool:
     try:
         found: Any = json.loads(path.read_bytes())
         labels: Any = found["metadata"]["labels"]
-        return bool(labels[LABEL_MANAGED_BY] == MANAGER and labels[names.LABEL_SWEEP] == sweep)
+        return bool(labels[names.LABEL_MANAGED_BY] == names.FIELD_MANAGER and labels[names.LABEL_SWEEP] == sweep)
     except (ValueError, LookupError, TypeError, RecursionError):
         return False
