@@ -113,12 +113,8 @@ class Api:
 
     def get(self, path: str, **params: str | int) -> dict[str, Any]:
         """One object or list. Raises ApiError, UnreachableError."""
-        body: dict[str, Any] = self._decoded(self._read(path, params, {"Accept-Encoding": "gzip"}))
+        body: dict[str, Any] = self._decoded(self._read(path, params))
         return body
-
-    def text(self, path: str, **params: str | int) -> str:
-        """What is not JSON, such as a log that has ended. Raises ApiError, UnreachableError."""
-        return self._read(path, params, {"Accept": "*/*"}).decode(errors="replace")
 
     def stream(
         self, path: str, *, idle: float | None = None, stop: threading.Event | None = None, **params: str | int
@@ -165,11 +161,11 @@ class Api:
         encoded = None if body is None else _encoded(body)
         return self._decoded(self._patiently("DELETE", path, params, body=encoded, stop=stop).data)
 
-    def _read(self, path: str, params: Mapping[str, str | int], headers: Mapping[str, str]) -> bytes:
+    def _read(self, path: str, params: Mapping[str, str | int]) -> bytes:
         for attempt in range(READ_ATTEMPTS):
             last = attempt == READ_ATTEMPTS - 1
             try:
-                return self._patiently("GET", path, params, headers=headers).data
+                return self._patiently("GET", path, params, headers={"Accept-Encoding": "gzip"}).data
             except (ApiError, UnreachableError) as error:
                 # Before the first answer the address may be wrong, and somebody waits.
                 if last or not may_pass(error) or (isinstance(error, UnreachableError) and not self._reached):

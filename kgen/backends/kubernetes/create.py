@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -129,13 +130,7 @@ class _Work:
 
     def one(self, manifest: Manifest) -> None:
         """See that one object is there."""
-        try:
-            outcome = self._create(manifest)
-        except _StoppedError:
-            outcome = Outcome.ABSENT
-        except ClusterError as error:
-            outcome = Outcome.ABSENT
-            self._end(error)
+        outcome = self._create(manifest)
         self._outcomes[manifest.kind, manifest.name] = outcome
         self._tell(Progress(manifest.name, outcome))
 
@@ -158,26 +153,25 @@ class _Work:
         )
 
     def _create(self, manifest: Manifest) -> Outcome:
-        """Raises ClusterError where the object is refused, so that it is certainly not there."""
         unclear = False  # whether an earlier attempt may have created it
         for attempt in range(ATTEMPTS):
             try:
                 self._post(manifest)
                 return Outcome.CREATED
-            except (ApiError, UnreachableError) as error:
-                if _exists(error):
-                    outcome = self._compare(manifest, unclear=unclear)
-                    if outcome is not None:
-                        return outcome
-                elif not (may_pass(error) or _is_race(error)):
-                    raise
-                unclear = unclear or is_unclear(error)
-                if attempt == ATTEMPTS - 1:
-                    self._end(error)
-                elif not self.ending.wait(backoff(attempt)):
-                    continue
+            except _StoppedError:
                 break
-        return self._settled(manifest, unclear=unclear)
+            except ClusterError as error:
+                exists = _is_conflict(error, "AlreadyExists")
+                if exists and (outcome := self._compare(manifest, unclear=unclear)) is not None:
+                    return outcome
+                unclear = unclear or is_unclear(error)
+                passes = exists or may_pass(error) or _is_conflict(error, "Conflict")  # such as over the same quota
+                if not passes or attempt == ATTEMPTS - 1:
+                    self._end(_still_going(manifest) if exists else error)
+                    break
+                if self.ending.wait(backoff(attempt)):
+                    break
+        return (self._compare(manifest, unclear=True) or Outcome.ABSENT) if unclear else Outcome.ABSENT
 
     def _post(self, manifest: Manifest) -> None:
         """Create it as soon as quotas let it in. Raises ApiError, UnreachableError, _StoppedError."""
@@ -222,12 +216,9 @@ class _Work:
         """What the object of that name is; None where it is about to go, or has just gone."""
         try:
             found = self._api.get(path_of(self._api, Kind(manifest.kind), manifest.name))
-        except ApiError as error:
-            if error.status == 404:
-                return None
-            self._end(error)
-            return Outcome.UNKNOWN
         except ClusterError as error:
+            if isinstance(error, ApiError) and error.status == 404:
+                return None
             self._end(error)
             return Outcome.UNKNOWN
         if "deletionTimestamp" in found["metadata"]:
@@ -238,10 +229,6 @@ class _Work:
         why = "it is there, but kgen did not make it" if spec is None else "it is there, made from another manifest"
         self._conflicts.append(Conflict(manifest.name, why, spec is not None))
         return Outcome.CONFLICT
-
-    def _settled(self, manifest: Manifest, *, unclear: bool) -> Outcome:
-        """What is there after the last attempt."""
-        return (self._compare(manifest, unclear=True) or Outcome.ABSENT) if unclear else Outcome.ABSENT
 
     def _end(self, error: ClusterError) -> None:
         with self._telling:
@@ -254,48 +241,47 @@ class _Work:
                 self._on_event(event)
 
 
-def _exists(error: ClusterError) -> bool:
-    return isinstance(error, ApiError) and error.status == 409 and error.reason == "AlreadyExists"
+def _is_conflict(error: ClusterError, reason: str) -> bool:
+    return isinstance(error, ApiError) and (error.status, error.reason) == (409, reason)
+
+
+def _still_going(manifest: Manifest) -> ClusterError:
+    return ClusterError(f"{manifest.kind} {manifest.name} is being deleted and does not go: what are its finalizers?")
 
 
 def _is_quota(error: ApiError) -> bool:
     return error.status == 403 and any(words in error.message for words in _QUOTA)
 
 
-def _is_race(error: ClusterError) -> bool:
-    """Whether others wrote at the same time, such as to the same quota: the same request may succeed at once."""
-    return isinstance(error, ApiError) and (error.status, error.reason) == (409, "Conflict")
-
-
-def put(api: Api, manifest: Manifest) -> str:
+def put(
+    api: Api,
+    manifest: Manifest,
+    *,
+    on_event: Callable[[Progress | Waiting], None] | None = None,
+    stop: threading.Event | None = None,
+) -> str:
     """Create an object, or make it what the manifest says: ``created``, ``configured`` or ``unchanged``.
 
     For ConfigMaps, which may change; an object that kgen did not make is left alone. Raises ClusterError.
     """
-    kind = Kind(manifest.kind)
-    error: ClusterError | None = None
+    path = path_of(api, Kind(manifest.kind), manifest.name)
     for attempt in range(ATTEMPTS):
-        made = create(api, [manifest])
-        if made.created:
-            return "created"
-        if made.unchanged:
-            return "unchanged"
-        if made.error is not None:
-            raise made.error
+        made = create(api, [manifest], on_event=on_event, stop=stop)
+        if made.created or made.unchanged:
+            return "created" if made.created else "unchanged"
         if not made.conflicts:
-            raise ClusterError(f"{manifest.kind} {manifest.name} was not created")
+            raise made.error or ClusterError(f"{manifest.kind} {manifest.name} was not created")
         if not made.conflicts[0].is_kgens:
             raise ClusterError(f"{manifest.kind} {manifest.name} can't be created: {made.conflicts[0].why}")
         try:
-            found = api.get(path_of(api, kind, manifest.name))
+            found = api.get(path)
             new = manifest.object()
-            new["metadata"]["resourceVersion"] = found["metadata"]["resourceVersion"]  # else somebody else's is lost
-            api.put(path_of(api, kind, manifest.name), new, fieldManager=names.FIELD_MANAGER, fieldValidation="Strict")
+            new["metadata"]["resourceVersion"] = found["metadata"]["resourceVersion"]  # what was seen, no newer one
+            api.put(path, new, fieldManager=names.FIELD_MANAGER, fieldValidation="Strict")
             return "configured"
-        except (ApiError, UnreachableError) as failed:
-            is_gone = isinstance(failed, ApiError) and failed.status == 404
-            if not (may_pass(failed) or _is_race(failed) or is_gone):
+        except (ApiError, UnreachableError) as error:
+            is_gone = isinstance(error, ApiError) and error.status == 404
+            if attempt == ATTEMPTS - 1 or not (may_pass(error) or is_gone or _is_conflict(error, "Conflict")):
                 raise
-            error = failed
-            threading.Event().wait(backoff(attempt))
-    raise error or ClusterError(f"{manifest.kind} {manifest.name} was not created")
+            time.sleep(backoff(attempt))
+    raise AssertionError("the last attempt returns or raises")

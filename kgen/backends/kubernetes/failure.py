@@ -59,7 +59,9 @@ def may_pass(error: ClusterError) -> bool:
 
 def is_unclear(error: ClusterError) -> bool:
     """Whether the request may have been carried out all the same."""
-    return error.sent if isinstance(error, UnreachableError) else isinstance(error, ApiError) and error.status >= 500
+    if isinstance(error, ApiError):
+        return error.status >= 500
+    return not isinstance(error, UnreachableError) or error.sent
 
 
 def refused(status: int, headers: Mapping[str, str], body: bytes, *, server: str, context: str) -> ApiError:

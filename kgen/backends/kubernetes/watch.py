@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
 from kgen.backends.kubernetes.api import Stream, backoff
-from kgen.backends.kubernetes.failure import ApiError, UnreachableError, refused
+from kgen.backends.kubernetes.failure import ApiError, UnreachableError, may_pass, refused
 from kgen.backends.kubernetes.objects import Kind, Object, Source, list_source, path_of, sources
 from kgen.errors import ClusterError
 
@@ -192,9 +192,7 @@ class _Follower:
 
     def _bears(self, error: ClusterError) -> bool:
         """Whether it may pass by itself; says so once."""
-        if not isinstance(error, UnreachableError) and not (
-            isinstance(error, ApiError) and (error.status >= 500 or error.status == 429)
-        ):
+        if not may_pass(error):
             return False
         now = time.monotonic()
         if self._failing_since is None:
@@ -223,6 +221,8 @@ class _Follower:
         )
         with stream:
             self._stream = stream
+            if self._news.closing.is_set():  # which came before there was a stream to close
+                return
             self._failing_since = None
             try:
                 for line in stream:

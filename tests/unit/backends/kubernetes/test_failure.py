@@ -146,4 +146,5 @@ def test_what_may_pass_and_what_may_have_happened() -> None:
     assert [is_unclear(answered(status)) for status in (403, 409, 429, 500, 504)] == [False, False, False, True, True]
     lost = [UnreachableError("S", "why", sent=sent) for sent in (True, False)]
     assert [(may_pass(error), is_unclear(error)) for error in lost] == [(True, True), (True, False)]
-    assert not may_pass(ClusterError("something else"))
+    other = ClusterError("something else")
+    assert (may_pass(other), is_unclear(other)) == (False, True)
