@@ -135,6 +135,8 @@ class JobSeen:
     """Its label ``kgen.dev/trial``; something else than the trial of its name where kgen did not make it."""
     image: str
     status: TrialStatus
+    is_going: bool = False
+    """Whether it is being deleted."""
 
 
 def plan_jobs(
@@ -177,6 +179,8 @@ def _action(
         return _done(seen[1], image)
     if job is None:
         return Action.CREATE, f"{seen[0].state}: {seen[0].reason}" if seen else ""
+    if job.is_going:
+        return Action.REPLACE, "its Job is being deleted"
     status = job.status
     same = job.spec == spec
     if status.state is State.SUCCEEDED:

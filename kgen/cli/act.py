@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from kgen.cli.arguments import Context, Kubeconfig, Namespace, SweepName, Yes, find_sweep
-from kgen.cli.text import count
+from kgen.cli.text import count, typed
 from kgen.errors import InputError, InterruptedRunError
 
 
@@ -31,15 +31,15 @@ def cancel(
 
     api, name = find_sweep(sweep, kubeconfig, context, namespace)
     _ask(f"Delete the unfinished Jobs of sweep/{name} in namespace {api.namespace}?", yes=yes)
-    made = cancel_sweep(api, name)
+    made = cancel_sweep(api, name, again=typed())
     for job in made.deleted:
         print(f"job.batch/{job} deleted")
     print(f"{count(len(made.deleted), 'Job')} deleted" if made.deleted else "nothing was unfinished")
 
 
 def retry(
-    sweep: SweepName,
-    trials: Annotated[list[str] | None, typer.Argument(metavar="[TRIAL]...", help="Trials, by id or Job")] = None,
+    sweep: Annotated[str, typer.Argument(metavar="SWEEP", help="Name of a sweep, or its file; or a single trial")],
+    trials: Annotated[list[str] | None, typer.Argument(metavar="TRIAL...", help="Trials, by id or Job")] = None,
     failed: Annotated[bool, typer.Option("--failed", help="All that failed")] = False,
     missing: Annotated[bool, typer.Option("--missing", help="All that have no Job and no result")] = False,
     namespace: Namespace = None,
@@ -47,22 +47,21 @@ def retry(
     kubeconfig: Kubeconfig = None,
 ) -> None:
     """Print each Job."""
-    from kgen.backends.kubernetes.create import Progress, Waiting
+    from kgen.cli.submit import Printer
     from kgen.workflow.act import retry as retry_trials
+    from kgen.workflow.observe import see_trial
 
-    if bool(trials) == (failed or missing):
-        found = "trials and --failed or --missing" if trials else "nothing to retry"
+    if trials and (failed or missing):
+        found = "trials, and --failed or --missing"
         raise InputError.of("the command line", "TRIAL", found, "either trials, or --failed, --missing or both")
-
-    def show(event: Progress | Waiting) -> None:
-        if isinstance(event, Progress):
-            print(f"job.batch/{event.name} {event.outcome}", flush=True)
-        else:
-            print(f"waiting for room in a quota: {event.why}", file=sys.stderr, flush=True)
-
+    printer = Printer()
     api, name = find_sweep(sweep, kubeconfig, context, namespace)
-    jobs = retry_trials(api, name, show, trials=trials or (), failed=failed, missing=missing)
-    print(f"{count(len(jobs), 'Job')} created" if jobs else "nothing to retry")
+    if not trials and not (failed or missing):
+        trials, name = [name], see_trial(api, name)[0]
+    # Of those that failed and are deleted already, some may be missing then.
+    again = typed() + (" --missing" if failed and not missing else "")
+    jobs = retry_trials(api, name, printer.event, again=again, trials=trials or (), failed=failed, missing=missing)
+    printer.say(f"{count(len(jobs), 'Job')} created" if jobs else "nothing to retry")
 
 
 def delete(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import difflib
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
+from kgen import names
 from kgen.cli.arguments import Context, Kubeconfig, Namespace, SweepFile, connect
 
 if TYPE_CHECKING:
@@ -30,16 +32,22 @@ def diff(
     context: Context = None,
     kubeconfig: Kubeconfig = None,
 ) -> None:
-    """Print one line per object that would change, and how the first ones differ. Changes nothing."""
+    """Print one line per object that would change, and how the first ones differ. Changes nothing.
+
+    Jobs that the file does not ask for are named, too, but are no change: submit leaves them alone.
+    """
     from kgen.sweep import load
     from kgen.workflow.prepare import prepare
+    from kgen.workflow.submit import refuse
 
     spec = load(file)
     api = connect(kubeconfig, context, namespace, sweep_namespace=spec.kubernetes.namespace)
-    lines = list(_lines(prepare(spec, api, namespace=namespace or "")))
-    for line in lines:
+    prepared = prepare(spec, api, namespace=namespace or "")
+    for line in _lines(prepared):
         print(line)
-    if lines:
+    sys.stdout.flush()
+    refuse(prepared)
+    if prepared.shared or prepared.plan.pending:
         raise typer.Exit(DIFFERS)
 
 
@@ -48,7 +56,7 @@ def _lines(prepared: Prepared) -> Iterator[str]:
     from kgen.plan import Action
 
     for manifest in prepared.shared:
-        yield f"~ configmap/{manifest.name}"
+        yield f"{'~' if manifest.name in prepared.stale else '+'} configmap/{manifest.name}"
     signs = {Action.CREATE: "+", Action.REPLACE: "~", Action.CONFLICT: "!"}
     shown = 0
     for item in prepared.plan.planned:
@@ -61,14 +69,20 @@ def _lines(prepared: Prepared) -> Iterator[str]:
             shown += 1
             wanted = manifest.object()
             yield from _difference(restricted(prepared.existing[item.trial.id], wanted), wanted)
+    if shown == _SHOWN and prepared.plan.counts[Action.REPLACE] > _SHOWN:
+        yield f"    (of {prepared.plan.counts[Action.REPLACE]:,} Jobs that change, the first {_SHOWN} in detail)"
     for name in prepared.plan.orphans:
         yield f"? job.batch/{name}  (not in the file; left alone)"
 
 
 def restricted(live: Any, wanted: Any) -> Any:
-    """Of a live object only what a manifest says something about: the rest are the server's defaults and status."""
+    """Of a live object only what a manifest says something about: the rest are the server's defaults and status.
+
+    What the manifest says is empty is the same as nothing, which is what the server makes of it.
+    """
     if isinstance(live, dict) and isinstance(wanted, dict):
-        return {key: restricted(live[key], value) for key, value in wanted.items() if key in live}
+        found = {key: restricted(live[key], value) for key, value in wanted.items() if key in live}
+        return found | {key: value for key, value in wanted.items() if not value and key not in live}
     if isinstance(live, list) and isinstance(wanted, list):
         pairs = zip(live, wanted, strict=False)
         return [restricted(item, other) for item, other in pairs] + live[len(wanted) :]
@@ -76,6 +90,9 @@ def restricted(live: Any, wanted: Any) -> Any:
 
 
 def _difference(live: Any, wanted: Any) -> Iterator[str]:
+    for value in (live, wanted):  # a hash of the rest, which tells nobody anything
+        value["metadata"]["labels"].pop(names.LABEL_SPEC, None)
+        value["spec"]["template"]["metadata"]["labels"].pop(names.LABEL_SPEC, None)
     old, new = (
         json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False).splitlines() for value in (live, wanted)
     )

@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kgen.cli.arguments import Context, Kubeconfig, Namespace, SweepFile, Yes, cluster_command, connect
+from kgen.cli.boundary import drop_output
+from kgen.cli.text import count, typed
 from kgen.errors import InputError, InterruptedRunError, TrialsFailedError
 
 if TYPE_CHECKING:
     from kgen.backends.kubernetes.api import Api
     from kgen.backends.kubernetes.create import Progress, Waiting
     from kgen.workflow.prepare import Prepared
+    from kgen.workflow.submit import Stored
 
 
 class DryRun(enum.StrEnum):
@@ -75,10 +78,7 @@ def submit(
 
     refuse(prepared, attached=wait)
     if dry_run is DryRun.SERVER:
-        for manifest in prepared.shared:
-            print(f"configmap/{manifest.name} would be created (server dry run)")
-        for trial in prepared.plan.pending:
-            print(f"job.batch/{prepared.jobs[trial.id].name} would be created (server dry run)")
+        _server_dry_run(prepared)
         return
     _ask(prepared, needs_yes(prepared), yes=yes)
     if wait:
@@ -93,11 +93,23 @@ def _render_only(file: Path, namespace: str) -> None:
 
     rendered = render_sweep(load(file), namespace=namespace)
     for manifest in rendered.shared:
-        print(f"configmap/{manifest.name} would be created (client dry run)")
+        print(f"configmap/{manifest.name} created (dry run)")
     for manifest in rendered.jobs:
-        print(f"job.batch/{manifest.name} would be created (client dry run)")
+        print(f"job.batch/{manifest.name} created (dry run)")
     for note in rendered.notes:
-        print(f"note: {note}", file=sys.stderr)
+        print(f"note: {note}")
+
+
+def _server_dry_run(prepared: Prepared) -> None:
+    from kgen.plan import Action
+
+    for manifest in prepared.shared:
+        what = "configured" if manifest.name in prepared.stale else "created"
+        print(f"configmap/{manifest.name} {what} (server dry run)")
+    for item in prepared.plan.planned:
+        if item.action.runs:
+            what = "replaced" if item.action is Action.REPLACE else "created"
+            print(f"job.batch/{prepared.jobs[item.trial.id].name} {what} (server dry run)")
 
 
 def _ask(prepared: Prepared, doubt: str | None, *, yes: bool) -> None:
@@ -106,59 +118,75 @@ def _ask(prepared: Prepared, doubt: str | None, *, yes: bool) -> None:
         return
     if sys.stdin.isatty() and sys.stdout.isatty():
         if doubt:
-            print(doubt)
+            print(f"{doubt}: is it the same sweep?")
         if not typer.confirm("Continue?", default=not doubt):
             raise InterruptedRunError("nothing was created")
     elif doubt:
-        raise InputError.of(str(prepared.spec.file), "name", doubt, "--yes, if it is")
+        raise InputError.of(str(prepared.spec.file), "name", doubt, "--yes, if it is the same sweep; or another name")
 
 
 def _detached(prepared: Prepared, api: Api) -> None:
     from kgen.workflow.submit import submit
 
-    printer = _Printer()
-    done = submit(prepared, api, printer.event)
-    for name, what in done.config_maps:
-        print(f"configmap/{name} {what}")
-    printer.end(len(done.created), len(done.unchanged))
+    printer = Printer(prepared)
+    done = submit(prepared, api, printer.event, again=typed())
     name = prepared.spec.name
-    if prepared.plan.pending:
-        print(f"next: {cluster_command('get trials', name, api)}, or {cluster_command('wait', name, api)}")
+    if done.created or done.unchanged:
+        others = f", {len(done.unchanged):,} created by somebody else" if done.unchanged else ""
+        printer.say(f"{count(len(done.created), 'Job')} created{others}")
+        printer.say(f"next: {cluster_command('get trials', name, api)}, or {cluster_command('wait', name, api)}")
+    elif not prepared.shared:
+        printer.say("nothing to do")
 
 
 def _attached(prepared: Prepared, api: Api, max_failures: int | None) -> None:
-    from kgen.cli.watching import Lines, failures
+    from kgen.cli.watching import Lines, failures, success
     from kgen.workflow.submit import submit_attached
 
     name = prepared.spec.name
     try:
-        done = submit_attached(prepared, api, _Printer().event, Lines(), max_failures=max_failures)
+        done = submit_attached(
+            prepared, api, Printer(prepared).event, Lines(), again=typed(), max_failures=max_failures
+        )
     except KeyboardInterrupt:
-        held = " and creates what was held back" if prepared.spec.max_parallel is not None else ""
+        held = ", what was held back is not created" if prepared.spec.max_parallel is not None else ""
         raise InterruptedRunError(
-            f"no longer watching; what was created goes on in namespace {api.namespace}. The same command goes on "
-            f"watching{held}, '{cluster_command('cancel', name, api)}' ends it"
+            f"no longer watching; the Jobs in namespace {api.namespace} go on{held}\n"
+            f"to go on: {typed()}\nto end it: {cluster_command('cancel', name, api)}"
         ) from None
     if done.stopped:
-        raise TrialsFailedError(f"stopped early: {done.stopped}\n{failures(done.seen)}")
+        raise TrialsFailedError(f"stopped early: {done.stopped}\n{failures(done.seen, api, done.deleted)}")
     if not done.succeeded:
-        raise TrialsFailedError(failures(done.seen))
-    print(f"all {len(done.seen.trials):,} trials of sweep/{name} have succeeded")
+        raise TrialsFailedError(failures(done.seen, api, done.deleted))
+    print(success(done.seen))
 
 
-class _Printer:
-    """Says what is being created: each Job on a line of its own, as kubectl does."""
+class Printer:
+    """Says what is done about each object in a line of its own, as kubectl does; to nobody, once nobody listens."""
 
-    def event(self, event: Progress | Waiting) -> None:
-        """One more Job, or that a quota is waited for."""
-        from kgen.backends.kubernetes.create import Waiting
+    def __init__(self, prepared: Prepared | None = None) -> None:
+        """``prepared`` tells which Jobs replace another."""
+        from kgen.plan import Action
+
+        self._replaced = {m.name for m in prepared.having(Action.REPLACE)} if prepared is not None else set()
+
+    def event(self, event: Progress | Waiting | Stored) -> None:
+        """One more object, or that a quota is waited for."""
+        from kgen.backends.kubernetes.create import Outcome, Waiting
+        from kgen.workflow.submit import Stored
 
         if isinstance(event, Waiting):
-            print(f"waiting for room in a quota: {event.why}", file=sys.stderr, flush=True)
-        else:
-            print(f"job.batch/{event.name} {event.outcome}", flush=True)
+            self.say(f"waiting for room in a quota: {event.why}")
+        elif isinstance(event, Stored):
+            self.say(f"configmap/{event.name} {event.outcome}")
+        elif event.outcome is Outcome.CREATED:
+            self.say(f"job.batch/{event.name} {'replaced' if event.name in self._replaced else 'created'}")
+        elif event.outcome is Outcome.UNCHANGED:
+            self.say(f"job.batch/{event.name} unchanged")
 
-    def end(self, created: int, unchanged: int) -> None:
-        """The sum."""
-        others = f", {unchanged:,} were there" if unchanged else ""
-        print(f"{created:,} Jobs created{others}" if created or unchanged else "nothing to create")
+    def say(self, line: str) -> None:
+        """A line."""
+        try:
+            print(line, flush=True)
+        except BrokenPipeError:  # `kgen submit | head`: half a sweep would be worse than lines that nobody reads
+            drop_output()

@@ -12,10 +12,16 @@ _HOUR: Final = 3600
 _DAY: Final = 24 * _HOUR
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, shrink: str | None = None) -> list[str]:
-    """Lines of a table. The column ``shrink`` loses the ends of its cells where lines would be longer than 80."""
+def table(
+    header: Sequence[str], rows: Sequence[Sequence[str]], *, shrink: str | None = None, widths: list[int] | None = None
+) -> list[str]:
+    """Lines of a table. The column ``shrink`` loses the ends of its cells where lines would be longer than 80.
+
+    ``widths`` are those of an earlier part of the same table, and are made those of this one.
+    """
     lines = [list(header), *(list(row) for row in rows)]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
+    before, widths = widths or [0] * len(header), [] if widths is None else widths
+    widths[:] = [max(least, *(len(line[i]) for line in lines)) for i, least in enumerate(before)]
     if shrink is not None:
         i = list(header).index(shrink)
         over = sum(widths) + len(_GAP) * (len(widths) - 1) - WIDTH

@@ -8,6 +8,7 @@ from typing import Annotated, Final
 import typer
 
 from kgen.cli.arguments import Context, Kubeconfig, Namespace, SweepName, cluster_command, find_sweep
+from kgen.cli.text import typed
 from kgen.errors import InputError, InterruptedRunError, TrialsFailedError
 
 _DURATION: Final = re.compile(r"(?=.)(?:([0-9]+)h)?(?:([0-9]+)m)?(?:([0-9]+)s?)?")
@@ -30,24 +31,22 @@ def wait(
     kubeconfig: Kubeconfig = None,
 ) -> None:
     """Exit code 0 if all trials have succeeded, 1 if some have not, 124 if time ran out."""
-    from kgen.cli.watching import Lines, failures, verdict_lines
-    from kgen.workflow.observe import see_sweep
+    from kgen.cli.watching import Lines, failures, success, verdict_lines
     from kgen.workflow.wait import wait as wait_for
 
     seconds = None if timeout is None else _seconds(timeout)
     api, name = find_sweep(sweep, kubeconfig, context, namespace)
-    spec = see_sweep(api, name).spec
     try:
-        waited = wait_for(api, name, spec, Lines(quiet=quiet), timeout=seconds, fail_fast=fail_fast)
+        waited = wait_for(api, name, Lines(quiet=quiet), timeout=seconds, fail_fast=fail_fast)
     except KeyboardInterrupt:
         raise InterruptedRunError(
-            f"no longer waiting; the sweep goes on, '{cluster_command('cancel', name, api)}' ends it"
+            f"no longer waiting; the Jobs go on\nto go on: {typed()}\nto end it: {cluster_command('cancel', name, api)}"
         ) from None
     if not waited.succeeded:
         stuck = [*verdict_lines(waited)] if not waited.seen.ended else []
-        raise TrialsFailedError("\n".join([*stuck, failures(waited.seen)]))
+        raise TrialsFailedError("\n".join([*stuck, failures(waited.seen, api)]))
     if not quiet:
-        print(f"all {len(waited.seen.trials):,} trials of sweep/{name} have succeeded")
+        print(success(waited.seen))
 
 
 def _seconds(text: str) -> float:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
+from kgen.cli.arguments import cluster_command
 from kgen.cli.text import count
 
 if TYPE_CHECKING:
+    from kgen.backends.kubernetes.api import Api
     from kgen.workflow.observe import SeenSweep, SeenTrial
     from kgen.workflow.wait import Waited
 
@@ -67,24 +70,31 @@ def _counts(seen: SeenSweep) -> str:
     return ", ".join(parts)
 
 
-def failures(seen: SeenSweep) -> str:
-    """What has no result and why, for the error that ends a command."""
+def success(seen: SeenSweep) -> str:
+    """That all went well, which a command ends with."""
+    number = len(seen.trials)
+    return f"{'all ' if number > 1 else ''}{count(number, 'trial')} of sweep/{seen.name} succeeded"
+
+
+def failures(seen: SeenSweep, api: Api, deleted: Mapping[str, str] = MappingProxyType({})) -> str:
+    """What has no result and why, for the error that ends a command. ``deleted`` says why Jobs were deleted just now,
+    by trial."""
     from collections import Counter
 
     from kgen.status import State
 
     wanted = [trial for trial in seen.trials if trial.spec is not None]
     lacking = [trial for trial in wanted if trial.status.state is not State.SUCCEEDED]
-    causes = Counter(f"{t.status.state.lower()}: {t.status.message or t.status.reason}" for t in lacking)
+    causes = Counter(
+        f"deleted: {deleted[t.id]}" if t.id in deleted else f"{t.status.state.lower()}: {t.status.message}"
+        for t in lacking
+    )
     lines = [f"{len(lacking):,} of {count(len(wanted), 'trial')} have no result"]
     lines += [f"  {number:,} {cause}" for cause, number in causes.most_common(_CAUSES)]
     if len(causes) > _CAUSES:
         lines.append(f"  … and {len(causes) - _CAUSES:,} other causes")
-    where = f"-n {seen.namespace}"
-    lines.append(
-        f"'kgen get trials {seen.name} {where}' lists them, 'kgen retry {seen.name} --failed --missing {where}' tries "
-        "them again"
-    )
+    lines.append(f"to see them: {cluster_command('get trials', seen.name, api)} -o wide")
+    lines.append(f"to run them again: {cluster_command('retry', seen.name, api)} --failed --missing")
     return "\n".join(lines)
 
 

@@ -103,7 +103,8 @@ def _has_failed(trial: SeenTrial) -> bool:
 
 
 def _is_missing(trial: SeenTrial) -> bool:
-    return trial.status.state is State.MISSING
+    """Whether it has no Job and no end; as for a submission, a pod that its deleted Job left is no hindrance."""
+    return trial.job is None and trial.status.state not in (State.SUCCEEDED, State.FAILED)
 
 
 def _named(seen: SeenSweep, given: Collection[str]) -> list[SeenTrial]:

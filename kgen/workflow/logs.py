@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from kgen import names
-from kgen.errors import InputError
+from kgen.backends.kubernetes.failure import ApiError
+from kgen.errors import ClusterError, InputError
 from kgen.workflow.observe import see_trial
 
 if TYPE_CHECKING:
@@ -33,8 +34,12 @@ def trial_log(
     asked = {"container": _container(pod), "timestamps": str(timestamps).lower(), "follow": str(follow).lower()}
     path = f"/api/v1/namespaces/{api.namespace}/pods/{pod['metadata']['name']}/log"
     limit = {} if tail is None else {"tailLines": str(tail)}
-    with api.stream(f"{path}?{urlencode({**asked, **limit})}") as lines:
-        yield from lines
+    try:
+        with api.stream(f"{path}?{urlencode({**asked, **limit})}") as lines:
+            yield from lines
+    except ApiError as error:
+        said = " ".join(error.message.split())
+        raise ClusterError(f"the log of pod {pod['metadata']['name']} can't be read: {said}") from error
 
 
 def _container(pod: Object) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -93,11 +94,13 @@ def selector(sweep: str) -> str:
 def see_sweep(api: Api, name: str, *, labels: str = "") -> SeenSweep:
     """One sweep with all its trials. Raises InputError if there is none of that name, ClusterError if the cluster
     can't be read."""
-    spec, config = stored_spec(api, name)
-    jobs = _list_jobs(api, selector(name), labels)
+    with ThreadPoolExecutor(1) as beside:  # the server works at one list while the other is read
+        listing = beside.submit(list_objects, api, Kind.POD, selector(name))
+        spec, config = stored_spec(api, name)
+        jobs = _list_jobs(api, selector(name), labels)
+        pods = listing.result()[0]
     if config is None and not jobs:
         raise no_sweep(api, name)
-    pods = list_objects(api, Kind.POD, selector(name))[0]
     events = list_objects(api, Kind.EVENT, prefix=f"{name}-")[0] if needs_events(jobs, pods) else []
     seen = assemble(api.namespace, name, spec, Objects(config, jobs, pods, events), read_rows(spec))
     return _with_jobs(seen) if labels else seen
@@ -109,7 +112,8 @@ def _list_jobs(api: Api, own: str, labels: str) -> list[Object]:
         return list_objects(api, Kind.JOB, ",".join(filter(None, (own, labels))))[0]
     except ApiError as error:
         if labels and error.status == 400:
-            raise InputError.of("the command line", "--selector", labels, f"a label selector ({error.message})") from None
+            allowed = f"a label selector ({error.message})"
+            raise InputError.of("the command line", "--selector", labels, allowed) from error
         raise
 
 
@@ -148,15 +152,9 @@ def see_trial(api: Api, given: str) -> tuple[str, SeenTrial, list[Object]]:
         return _not_created(api, given, of_sweep, trial)
     if len(sweeps := sorted({_sweep_of(item) for item in [*jobs, *pods]})) > 1:
         raise _ambiguous(given, trial, sweeps)
-    about = {item["metadata"]["name"] for item in [*jobs, *pods]}
-    events = [
-        event
-        for event in list_objects(api, Kind.EVENT)[0]
-        if event.get("involvedObject", {}).get("name", "") in about
-        or event.get("involvedObject", {}).get("name", "").rpartition("-")[0] in about
-    ]
-    events.sort(key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or ""))
-    sweep = _sweep_of((jobs or pods)[0])
+    sweep = sweeps[0]
+    found = list_objects(api, Kind.EVENT, prefix=names.job_name(sweep, trial))[0]
+    events = sorted(group_by_trial(jobs, pods, found)[trial].events, key=read.event_time)
     spec, _ = stored_spec(api, sweep)
     one = assemble(api.namespace, sweep, spec, Objects(None, jobs, pods, events), read_rows(spec))
     return sweep, next(seen for seen in one.trials if seen.id == trial), events
@@ -186,7 +184,7 @@ def _ambiguous(given: str, trial: str, sweeps: Sequence[str]) -> InputError:
 def see_sweeps(api: Api, *, labels: str = "") -> list[SeenSweep]:
     """Every sweep of the namespace, by name; with ``labels`` only trials whose Jobs have these. Raises as
     :func:`see_sweep`."""
-    managed = f"app.kubernetes.io/managed-by={names.FIELD_MANAGER}"
+    managed = f"{names.LABEL_MANAGED_BY}={names.FIELD_MANAGER}"
     configs = {_sweep_of(c): c for c in list_objects(api, Kind.CONFIG_MAP, f"{managed},{_IS_SWEEP}")[0]}
     jobs: dict[str, list[Object]] = {name: [] for name in configs}
     pods: dict[str, list[Object]] = {name: [] for name in configs}
@@ -319,6 +317,7 @@ def jobs_seen(seen: SeenSweep) -> dict[str, JobSeen]:
             trial.id,
             _image(trial.job),
             trial.status,
+            "deletionTimestamp" in trial.job["metadata"],
         )
         for trial in seen.trials
         if trial.job is not None

@@ -27,7 +27,6 @@ GONE_SECONDS: Final = 120.0
 """How long a Job that is to be replaced may take to go; its pods have 30 seconds to end."""
 
 
-
 @dataclass(frozen=True, slots=True)
 class Stored:
     """A ConfigMap is there as it should be."""

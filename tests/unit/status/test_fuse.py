@@ -147,3 +147,13 @@ def test_one_that_is_tried_again_no_longer_counts() -> None:
     late = several(NOT_PULLED, 1, start=4)
     fuse.see([*gone, *late], 320)
     assert not fuse.see([*gone, *late], 620).stop
+
+
+def test_the_pod_that_a_given_up_job_leaves_is_no_other_cause() -> None:
+    fuse, first = Fuse(), several(NOT_PULLED, 4)
+    fuse.see(first, 0)
+    fuse.see(first, 300)
+    left = [dataclasses.replace(each, message=f"{each.message}; its Job is gone") for each in first]
+    late = several(NOT_PULLED, 1, start=4)
+    fuse.see([*left, *late], 310)
+    assert fuse.see([*left, *late], 620).stop

@@ -49,3 +49,17 @@ def test_grouping_changes_no_answer() -> None:
         if seen is not None and taken["job"]:
             whole = status_of(TRIAL, taken["job"], taken["pods"], taken["events"])
             assert status_of(TRIAL, seen.job, seen.pods, seen.events) == whole
+
+
+def test_events_of_an_earlier_job_of_that_name_are_passed_over() -> None:
+    replaced = named(job(), "a", "s-a")
+    replaced["metadata"] |= {"uid": "new", "creationTimestamp": "2026-01-02T00:00:00Z"}
+    kept = [
+        {"involvedObject": {"kind": "Job", "name": "s-a", "uid": "new"}},
+        {"involvedObject": {"kind": "Pod", "name": "s-a-gone"}, "lastTimestamp": "2026-01-02T00:00:00Z"},
+    ]
+    earlier = [
+        {"involvedObject": {"kind": "Job", "name": "s-a", "uid": "old"}},
+        {"involvedObject": {"kind": "Pod", "name": "s-a-past"}, "lastTimestamp": "2026-01-01T23:59:59Z"},
+    ]
+    assert group_by_trial([replaced], [], [*earlier, *kept])["a"].events == kept
