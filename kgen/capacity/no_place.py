@@ -33,8 +33,11 @@ def explain(nodes: Sequence[Node], spec: Object, found: Places, *, may_grow: boo
     selected = [node for node in nodes if not unselected(node, spec)]
     taking = [node for node in selected if not untolerated(node, spec)]
     field: FieldPath
+    lacking = next((n for n in pods.requests(spec) if not any(node.allocatable.get(n) for node in nodes)), None)
     if not nodes:
         field, what, allowed = (), "the cluster has no nodes", "some that can hold a trial"
+    elif lacking is not None:  # before taints and labels: nodes with another vendor's GPUs are no help
+        field, what, allowed = _size(nodes, spec)
     elif taking:
         field, what, allowed = _size(taking, spec)
     elif selected:

@@ -43,12 +43,12 @@ def objects(quotas: Sequence[Object], creation: Creation) -> Iterator[Finding]:
             words = f"ResourceQuota {quota['metadata']['name']}"
             if resource == _JOBS and used + creation.jobs > hard and creation.jobs:
                 found = f"{words} allows {hard:,} Jobs, {used:,} are there and {creation.jobs:,} are to be created"
-                if creation.are_removed:
+                if creation.jobs <= hard:
+                    yield warn((), found, "submit waits until there is room; finished Jobs count too")
+                elif creation.are_removed:
                     yield warn((), found, "submit waits whenever it is full, until finished Jobs have been removed")
                 else:
-                    field = ("kubernetes", "ttl_seconds_after_finished")
-                    yield refuse(field, found, "ttl_seconds_after_finished, so that finished Jobs stop counting; "
-                                 "or fewer trials, or a larger quota")  # fmt: skip
+                    yield refuse((), found, "fewer trials, or have the quota enlarged; finished Jobs count too")
             if resource in _CONFIG_MAPS and used + creation.config_maps > hard:
                 found = (
                     f"{words} allows {hard:,} ConfigMaps, {used:,} are there and {creation.config_maps:,} are needed"

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+_OF_CLUSTER = ("-n", "--namespace", "--context", "--kubeconfig")
 
 if TYPE_CHECKING:
     from kgen.backends.kubernetes.api import Api
@@ -42,6 +46,20 @@ def find_sweep(given: str, kubeconfig: Path | None, context: str | None, namespa
 
 
 def cluster_command(verb: str, sweep: str, api: Api) -> str:
-    """A command that can be pasted: ``kgen wait first -n ml``, the namespace where it is not that of the context."""
-    where = "" if api.namespace == api.context_namespace else f" -n {api.namespace}"
-    return f"kgen {verb} {sweep}{where}"
+    """A command that can be pasted: ``kgen wait first -n ml``. It has the cluster's options as they were typed, and the
+    namespace where it is not that of the context."""
+    carried = cluster_options()
+    named = {"-n", "--namespace"} & set(carried)
+    where = carried if named or api.namespace == api.context_namespace else [*carried, "-n", api.namespace]
+    return shlex.join(["kgen", *verb.split(), sweep, *where])
+
+
+def cluster_options() -> list[str]:
+    """The options of the command line that say which cluster and namespace are meant."""
+    words = iter(sys.argv[1:])
+    found: list[str] = []
+    for word in words:
+        name, equals, _ = word.partition("=")
+        if name in _OF_CLUSTER:
+            found += word.split("=", 1) if equals else [word, next(words, "")]
+    return found

@@ -66,16 +66,15 @@ def _costs(forecast: Forecast) -> Iterator[str]:
     yield ""
     for shape in forecast.shapes:
         asked = ", ".join(f"{name}: {amount}" for name, amount in shape.requests.items())
-        yield f"{count(shape.trials, 'trial')} of {asked}"
+        yield f"{count(shape.trials, 'trial')} of {asked or 'no resources'}"
         if shape.now is not None and shape.free is not None:
             limit = f" (limited by {shape.limited_by})" if shape.limited_by else ""
             free = f", {shape.free:,} when nothing else runs" if shape.free != shape.now else ""
             yield f"  {shape.now:,} at the same time now{limit}{free}, on {count(shape.nodes or 0, 'node')}"
-    hours = forecast.hours
-    if hours is not None:
-        amounts = [f"{amount:,.1f} {_hours_name(name)}" for name, amount in hours.items()]
-        again = f", up to {forecast.attempts} times if they crash" if forecast.attempts > 1 else ""
-        yield f"at most {', '.join(amounts)}: each trial to its deadline{again}"
+    if forecast.hours:
+        amounts = [f"{amount:,.1f} {_hours_name(name)}" for name, amount in forecast.hours.items()]
+        attempts = f", in each of {forecast.attempts} attempts" if forecast.attempts > 1 else ""
+        yield f"at most {', '.join(amounts)}: every trial to its deadline{attempts}"
     if forecast.worst_seconds is not None:
         yield f"done in at most {duration(forecast.worst_seconds)} from when there is room"
     if forecast.expected_seconds is not None:

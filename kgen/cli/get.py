@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from kgen.workflow.observe import SeenSweep, SeenTrial
 
     _Named = list[tuple[str, SeenTrial]]  # each with the name of its sweep
-    Choose = Callable[[_Named], _Named]
+    Choose = Callable[..., _Named]
 
 _PARAMETERS: Final = "PARAMETERS"
 _SORT_KEYS: Final = ("name", "status", "age", "attempts")
@@ -56,6 +56,8 @@ def sweeps(
     api = connect(kubeconfig, context, namespace)
     seen = see_sweeps(api)
     now = datetime.now(UTC)
+    for sweep in seen:
+        _warn(sweep.trouble)
     if output is ListOutput.NAME:
         _print(f"sweep/{sweep.name}" for sweep in seen)
         return
@@ -70,7 +72,7 @@ def sweeps(
     rows = [
         [
             sweep.name,
-            str(len(sweep.trials)),
+            str(len(sweep.asked)),
             *(str(sweep.counts[state]) for state in shown),
             age(_since(sweep.created, now)),
         ]
@@ -109,6 +111,8 @@ def trials(
         _watch(api, sweep or "", choose, wide=output is ListOutput.WIDE, header=not no_headers)
     with _no_collection():
         seen = see_sweeps(api, labels=labels) if sweep is None else [see_sweep(api, sweep, labels=labels)]
+        for one in seen:
+            _warn(one.trouble)
         chosen = choose([(one.name, trial) for one in seen for trial in one.trials])
         _show(chosen, api.namespace, output, several=sweep is None, header=not no_headers)
 
@@ -163,7 +167,8 @@ def _watch(api: Api, name: str, choose: Choose, *, wide: bool, header: bool) -> 
         changed = list(following.see().trials)
         widths: list[int] = []
         while True:
-            chosen = choose([(name, trial) for trial in changed])
+            everything = [(name, trial) for trial in following.see().trials]
+            chosen = choose([(name, trial) for trial in changed], of=everything)
             lines = trial_lines(chosen, wide=wide, several=False, widths=widths) if chosen else []
             for line in lines if header else lines[1:]:
                 print(line, flush=True)
@@ -212,11 +217,12 @@ def status_word(status: TrialStatus) -> str:
     return f"{status.state}:{status.reason}"
 
 
-def _choose(found: _Named, *, where_text: str | None, sort_by: str | None) -> _Named:
+def _choose(found: _Named, *, where_text: str | None, sort_by: str | None, of: _Named | None = None) -> _Named:
+    """Those that the options choose, in their order; ``of`` are all trials, whose parameters may be named."""
     from kgen.errors import InputError
     from kgen.where import check_names, where
 
-    known = dict.fromkeys(name for _, trial in found for name in trial.parameters)
+    known = dict.fromkeys(name for _, trial in (of or found) for name in trial.parameters)
     if where_text is not None:
         conditions = where(where_text)
         check_names(conditions, known)
@@ -252,7 +258,8 @@ def sweep_json(sweep: SeenSweep) -> dict[str, Any]:
         "sweep": sweep.name,
         "namespace": sweep.namespace,
         "created": _iso(sweep.created),
-        "trials": len(sweep.trials),
+        "trials": len(sweep.asked),
+        "trouble": sweep.trouble or None,
         "rows_read": sweep.rows_read,
         "counts": {str(state): sweep.counts[state] for state in State},
     }
@@ -279,6 +286,14 @@ def trial_json(sweep: str, trial: SeenTrial) -> dict[str, Any]:
         "started": _iso(status.started),
         "ended": _iso(status.ended),
     }
+
+
+def _warn(trouble: str) -> None:
+    """That a sweep's file can't be read, once, on standard error: the table then has its Jobs only."""
+    import sys
+
+    if trouble:
+        print(f"kgen: {trouble}", file=sys.stderr)
 
 
 def _iso(moment: datetime | None) -> str | None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kgen.cli.arguments import Context, Kubeconfig, Namespace, SweepFile, connect
+from kgen.cli.arguments import Context, Kubeconfig, Namespace, SweepFile, cluster_options, connect
 from kgen.cli.output import Output, dump
 
 if TYPE_CHECKING:
@@ -55,7 +56,6 @@ def plan(
 
 def _for_cluster(spec: SweepSpec, api: Api, namespace: str, output: Output | None) -> None:
     from kgen.cli import forecast
-    from kgen.cli.text import command
     from kgen.workflow.prepare import prepare
     from kgen.workflow.submit import refuse
 
@@ -71,7 +71,7 @@ def _for_cluster(spec: SweepSpec, api: Api, namespace: str, output: Output | Non
     print(flush=True)
     refuse(prepared)
     verb = "submit" if prepared.plan.pending or prepared.shared else "wait"
-    print(f"next: {command(verb, spec.file)}")
+    print(f"next: {shlex.join(['kgen', verb, str(spec.file), *cluster_options()])}")
 
 
 def to_json(made: Plan) -> dict[str, Any]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from kgen.backends.kubernetes.api import Api
     from kgen.backends.kubernetes.create import Progress, Waiting
     from kgen.workflow.prepare import Prepared
-    from kgen.workflow.submit import Stored
+    from kgen.workflow.submit import Going, Stored
 
 
 class DryRun(enum.StrEnum):
@@ -156,7 +156,7 @@ def _attached(prepared: Prepared, api: Api, max_failures: int | None) -> None:
         ) from None
     if done.stopped:
         raise TrialsFailedError(f"stopped early: {done.stopped}\n{failures(done.seen, api, done.deleted)}")
-    if not done.succeeded:
+    if not done.seen.succeeded:
         raise TrialsFailedError(failures(done.seen, api, done.deleted))
     print(success(done.seen))
 
@@ -170,13 +170,15 @@ class Printer:
 
         self._replaced = {m.name for m in prepared.having(Action.REPLACE)} if prepared is not None else set()
 
-    def event(self, event: Progress | Waiting | Stored) -> None:
+    def event(self, event: Progress | Waiting | Stored | Going) -> None:
         """One more object, or that a quota is waited for."""
         from kgen.backends.kubernetes.create import Outcome, Waiting
-        from kgen.workflow.submit import Stored
+        from kgen.workflow.submit import Going, Stored
 
         if isinstance(event, Waiting):
             self.say(f"waiting for room in a quota: {event.why}")
+        elif isinstance(event, Going):
+            self.say(f"waiting for {count(event.jobs, 'Job')} to go, so that others can take their names")
         elif isinstance(event, Stored):
             self.say(f"configmap/{event.name} {event.outcome}")
         elif event.outcome is Outcome.CREATED:

@@ -42,7 +42,7 @@ def wait(
         raise InterruptedRunError(
             f"no longer waiting; the Jobs go on\nto go on: {typed()}\nto end it: {cluster_command('cancel', name, api)}"
         ) from None
-    if not waited.succeeded:
+    if not waited.seen.succeeded:
         stuck = [*verdict_lines(waited)] if not waited.seen.ended else []
         raise TrialsFailedError("\n".join([*stuck, failures(waited.seen, api)]))
     if not quiet:

@@ -61,9 +61,11 @@ def _counts(seen: SeenSweep) -> str:
 
     from kgen.status import Reason, State
 
-    parts = [f"{seen.counts[State.SUCCEEDED]:,}/{len(seen.trials):,} succeeded"]
+    parts = [f"{sum(t.has_result for t in seen.asked):,}/{len(seen.asked):,} succeeded"]
+    if without := sum(t.status.reason is Reason.NO_ROW for t in seen.asked):
+        parts.append(f"{without:,} complete without a row")
     for state in (State.RUNNING, State.PENDING, State.QUEUED, State.FAILED, State.MISSING):
-        reasons = Counter(t.status.reason for t in seen.trials if t.status.state is state)
+        reasons = Counter(t.status.reason for t in seen.asked if t.status.state is state)
         if reasons:
             known = [str(reason) for reason, _ in reasons.most_common(2) if reason is not Reason.NONE]
             parts.append(f"{reasons.total():,} {state.lower()}" + (f" ({', '.join(known)})" if known else ""))
@@ -72,7 +74,7 @@ def _counts(seen: SeenSweep) -> str:
 
 def success(seen: SeenSweep) -> str:
     """That all went well, which a command ends with."""
-    number = len(seen.trials)
+    number = len(seen.asked)
     return f"{'all ' if number > 1 else ''}{count(number, 'trial')} of sweep/{seen.name} succeeded"
 
 
@@ -81,10 +83,8 @@ def failures(seen: SeenSweep, api: Api, deleted: Mapping[str, str] = MappingProx
     by trial."""
     from collections import Counter
 
-    from kgen.status import State
-
-    wanted = [trial for trial in seen.trials if trial.spec is not None]
-    lacking = [trial for trial in wanted if trial.status.state is not State.SUCCEEDED]
+    wanted = seen.asked
+    lacking = [trial for trial in wanted if not trial.has_result]
     causes = Counter(
         f"deleted: {deleted[t.id]}" if t.id in deleted else f"{t.status.state.lower()}: {t.status.message}"
         for t in lacking

@@ -102,10 +102,10 @@ def _mistakes(parsed: SweepFile) -> Iterator[Mistake]:
         )
     if given.queue_priority and not given.queue:
         yield (*here, "queue_priority"), given.queue_priority, "a queue beside it: it orders what waits in one"
-    if given.ttl_seconds_after_finished is not None and (split_results(parsed.results) or ("",))[0] == "pvc":
+    if given.ttl_seconds_after_finished is not None and split_results(parsed.results):
         yield (
             (*here, "ttl_seconds_after_finished"),
-            f"{given.ttl_seconds_after_finished} with results in a claim",
+            f"{given.ttl_seconds_after_finished} with results in a claim or a bucket",
             "nothing: from outside, a finished Job is all that says that its trial is done",
         )
     yield from _same_volumes(given)

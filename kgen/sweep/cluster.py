@@ -17,7 +17,7 @@ from kgen.sweep.fields import Closed, EnvName, check_int, show, wrong
 
 _QUANTITY: Final = re.compile(r"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:m|[kMGTPE]i?|Ki|[eE][0-9]+)?")
 _DURATION: Final = re.compile(r"(?=.)(?:([0-9]+)d)?(?:([0-9]+)h)?(?:([0-9]+)m)?(?:([0-9]+)s)?")
-_DURATION_WORDS: Final = "a whole number of seconds, or a duration such as 90s, 30m, 2h or 1h30m"
+_DURATION_WORDS: Final = "a whole number of seconds from 1, or a duration such as 90s, 30m, 2h or 1h30m"
 _LONGEST: Final = 366 * 24 * 3600
 KGEN_PREFIXES: Final = ("kgen.dev/", "app.kubernetes.io/", "batch.kubernetes.io/")
 """Of labels and annotations that are not the user's to set."""

@@ -34,7 +34,7 @@ def cancel(api: Api, name: str, *, again: str) -> Deleted:
     ``again`` is the command that goes on where it was interrupted. Raises InputError, ClusterError,
     InterruptedRunError.
     """
-    seen = see_sweep(api, name)
+    seen = see_sweep(api, name, reasons=False)
     jobs = [t.job for t in seen.trials if t.job is not None and not t.status.state.ended]
     made = delete(api, jobs)
     words = f"{len(made.deleted) + len(made.gone):,} of {len(jobs):,} Jobs are deleted; to go on: {again}"
@@ -75,7 +75,8 @@ def retry(
     seen = see_sweep(api, name)
     if seen.spec is None:
         raise InputError.of(
-            "the command line", "SWEEP", f"{name}, whose ConfigMap {names.sweep_config_map(name)} is gone",
+            "the command line", "SWEEP",
+            f"{name}: {seen.trouble or f'its ConfigMap {names.sweep_config_map(name)} is gone'}",
             "a sweep whose file is in the cluster; 'kgen submit FILE' brings it back",
         )  # fmt: skip
     chosen = _named(seen, trials) if trials else _all(seen, failed=failed, missing=missing)
@@ -83,7 +84,7 @@ def retry(
         return ()
     rendered = render(seen.spec, [t.spec for t in chosen if t.spec is not None], namespace=api.namespace)
     manifests = {manifest.trial: manifest for manifest in rendered.jobs}
-    remove(api, name, [trial.job for trial in chosen if trial.job is not None], again=again)
+    remove(api, name, [trial.job for trial in chosen if trial.job is not None], on_event, again=again)
     jobs = [as_retry(manifests[t.id], t.job, _why(t)) if _has_failed(t) else manifests[t.id] for t in chosen]
     made = create(api, jobs, on_event=on_event)
     raise_unfinished(made, len(jobs), again)

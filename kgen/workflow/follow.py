@@ -9,9 +9,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
 from kgen import names
+from kgen.backends.kubernetes.failure import ApiError
 from kgen.backends.kubernetes.objects import Kind
 from kgen.backends.kubernetes.watch import Mirror, Type
-from kgen.status import Object, Unread
+from kgen.status import Object
 from kgen.sweep import SweepSpec
 from kgen.workflow.observe import (
     Objects,
@@ -54,6 +55,7 @@ class Following:
         self._mirror = Mirror(api, selector(name), on_trouble=on_trouble)
         self._events: Mirror | None = None
         self._wanting_events: float | None = None
+        self._may_read_events = True
         self._deleted: set[str] = set()
         self._met: set[str] = set()
         self._shown: dict[str, object] = {}
@@ -106,7 +108,7 @@ class Following:
                 self._met.add(trial)
                 (self._deleted.add if change.type is Type.DELETED else self._deleted.discard)(trial)
                 ended = ended or bool(change.item.get("status", {}).get("conditions"))
-        if ended and not isinstance(self._rows, Unread):
+        if ended:
             self._rows = read_rows(self._spec)
         self._seen = None
         return self._changed()
@@ -122,7 +124,7 @@ class Following:
     def _read_events(self, jobs: list[Object], pods: list[Object]) -> list[Object]:
         """Events once something waits for a cause that only they tell; watched from then on."""
         if self._events is None:
-            if not needs_events(jobs, pods):
+            if not self._may_read_events or not needs_events(jobs, pods):
                 self._wanting_events = None
                 return []
             now = self._clock()
@@ -130,7 +132,15 @@ class Following:
             if now - self._wanting_events < _EVENTS_AFTER:
                 return []
             events = Mirror(self._api, "", (Kind.EVENT,), prefix=f"{self._name}-", on_trouble=self._on_trouble)
-            self._events = self._stack.enter_context(events)
+            try:
+                self._events = self._stack.enter_context(events)
+            except ApiError as error:
+                if error.status != 403:
+                    raise
+                self._may_read_events = False
+                if self._on_trouble is not None:
+                    self._on_trouble(f"{error}; so not every reason for waiting is known")
+                return []
         return self._events.objects(Kind.EVENT)
 
 

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 
 from kgen import names
 from kgen.backends.kubernetes.failure import ApiError
-from kgen.backends.kubernetes.objects import Kind, list_objects
-from kgen.errors import InputError
+from kgen.backends.kubernetes.objects import Kind, list_objects, path_of
+from kgen.errors import ClusterError, InputError
 from kgen.plan import JobSeen
 from kgen.render.sweep_object import sweep_from_objects
 from kgen.spec import TrialSpec, Value, load_json
-from kgen.status import UNREAD, Object, Row, State, TrialStatus, Unread, group_by_trial, read, status_of
+from kgen.status import UNREAD, Object, Reason, Row, State, TrialStatus, Unread, group_by_trial, read, status_of
 from kgen.sweep import SweepSpec, expand
 from kgen.sweep.sweepspec import Scheme
 
@@ -44,6 +44,11 @@ class SeenTrial:
     image: str = ""
     """That made its result."""
 
+    @property
+    def has_result(self) -> bool:
+        """Whether it has succeeded; a complete Job without a row has not."""
+        return self.status.state is State.SUCCEEDED and self.status.reason is not Reason.NO_ROW
+
 
 @dataclass(frozen=True, slots=True)
 class SeenSweep:
@@ -59,15 +64,28 @@ class SeenSweep:
     rows_read: bool
     """Whether the results can be read from here."""
 
+    trouble: str = ""
+    """Why the file that the cluster holds can't be read, if it can't: then only trials with a Job are known."""
+
+    @property
+    def asked(self) -> tuple[SeenTrial, ...]:
+        """The trials that the file asks for; all that are seen where the file is not known."""
+        return self.trials if self.spec is None else tuple(t for t in self.trials if t.spec is not None)
+
     @property
     def counts(self) -> Counter[State]:
-        """Trials per state."""
-        return Counter(trial.status.state for trial in self.trials)
+        """Trials that the file asks for, per state."""
+        return Counter(trial.status.state for trial in self.asked)
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more will happen by itself."""
-        return all(trial.status.state.ended for trial in self.trials)
+        """Whether nothing more will happen to the trials that the file asks for by itself."""
+        return all(trial.status.state.ended for trial in self.asked)
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether every trial that the file asks for has a result, as far as can be known."""
+        return all(trial.has_result for trial in self.asked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,19 +109,32 @@ def selector(sweep: str) -> str:
     return f"{names.LABEL_SWEEP}={sweep}"
 
 
-def see_sweep(api: Api, name: str, *, labels: str = "") -> SeenSweep:
-    """One sweep with all its trials. Raises InputError if there is none of that name, ClusterError if the cluster
-    can't be read."""
+def see_sweep(api: Api, name: str, *, labels: str = "", reasons: bool = True) -> SeenSweep:
+    """One sweep with all its trials; without ``reasons`` not all of why they wait.
+
+    Raises InputError if there is none of that name, ClusterError if the cluster can't be read.
+    """
     with ThreadPoolExecutor(1) as beside:  # the server works at one list while the other is read
         listing = beside.submit(list_objects, api, Kind.POD, selector(name))
-        spec, config = stored_spec(api, name)
+        spec, config, trouble = stored_spec(api, name)
         jobs = _list_jobs(api, selector(name), labels)
         pods = listing.result()[0]
     if config is None and not jobs:
         raise no_sweep(api, name)
-    events = list_objects(api, Kind.EVENT, prefix=f"{name}-")[0] if needs_events(jobs, pods) else []
+    events = _events(api, f"{name}-") if reasons and needs_events(jobs, pods) else []
     seen = assemble(api.namespace, name, spec, Objects(config, jobs, pods, events), read_rows(spec))
+    seen = replace(seen, trouble=trouble)
     return _with_jobs(seen) if labels else seen
+
+
+def _events(api: Api, prefix: str) -> list[Object]:
+    """Events about what has such a name; none where somebody may not read them, who then knows fewer reasons."""
+    try:
+        return list_objects(api, Kind.EVENT, prefix=prefix)[0]
+    except ApiError as error:
+        if error.status != 403:
+            raise
+        return []
 
 
 def _list_jobs(api: Api, own: str, labels: str) -> list[Object]:
@@ -131,7 +162,7 @@ def see_existing(api: Api, spec: SweepSpec) -> SeenSweep:
     """What is there of a sweep file's sweep: maybe nothing. The file is the one given, not the one stored."""
     jobs = list_objects(api, Kind.JOB, selector(spec.name))[0]
     pods = list_objects(api, Kind.POD, selector(spec.name))[0] if jobs else []
-    events = list_objects(api, Kind.EVENT, prefix=f"{spec.name}-")[0] if needs_events(jobs, pods) else []
+    events = _events(api, f"{spec.name}-") if needs_events(jobs, pods) else []
     return assemble(api.namespace, spec.name, spec, Objects(None, jobs, pods, events), read_rows(spec))
 
 
@@ -153,9 +184,9 @@ def see_trial(api: Api, given: str) -> tuple[str, SeenTrial, list[Object]]:
     if len(sweeps := sorted({_sweep_of(item) for item in [*jobs, *pods]})) > 1:
         raise _ambiguous(given, trial, sweeps)
     sweep = sweeps[0]
-    found = list_objects(api, Kind.EVENT, prefix=names.job_name(sweep, trial))[0]
+    found = _events(api, names.job_name(sweep, trial))
     events = sorted(group_by_trial(jobs, pods, found)[trial].events, key=read.event_time)
-    spec, _ = stored_spec(api, sweep)
+    spec = stored_spec(api, sweep)[0]
     one = assemble(api.namespace, sweep, spec, Objects(None, jobs, pods, events), read_rows(spec))
     return sweep, next(seen for seen in one.trials if seen.id == trial), events
 
@@ -196,29 +227,43 @@ def see_sweeps(api: Api, *, labels: str = "") -> list[SeenSweep]:
             by_sweep.setdefault(_sweep_of(item), []).append(item)
     seen = []
     for name in sorted(jobs):
-        spec = _parse(api, configs[name]) if name in configs else None
+        spec, trouble = _parse(api, configs[name]) if name in configs else (None, "")
         objects = Objects(configs.get(name), jobs[name], pods.get(name, []))
-        seen.append(assemble(api.namespace, name, spec, objects, read_rows(spec)))
+        seen.append(replace(assemble(api.namespace, name, spec, objects, read_rows(spec)), trouble=trouble))
     return [_with_jobs(sweep) for sweep in seen] if labels else seen
 
 
 _IS_SWEEP = f"{names.LABEL_COMPONENT}={names.COMPONENT_SWEEP}"
 
 
-def stored_spec(api: Api, name: str) -> tuple[SweepSpec | None, Object | None]:
-    """The sweep as its ConfigMap holds it, and the ConfigMap; None where there is none."""
+def stored_spec(api: Api, name: str) -> tuple[SweepSpec | None, Object | None, str]:
+    """The sweep as its ConfigMap holds it, and the ConfigMap; None where there is none, and why it can't be read."""
     found = [
         c
         for c in list_objects(api, Kind.CONFIG_MAP, f"{selector(name)},{_IS_SWEEP}")[0]
         if c["metadata"]["name"] == names.sweep_config_map(name)
     ]
-    return (_parse(api, found[0]), found[0]) if found else (None, None)
+    if not found:
+        return None, None, ""
+    spec, trouble = _parse(api, found[0])
+    return spec, found[0], trouble
 
 
-def _parse(api: Api, config: Object) -> SweepSpec | None:
+def _parse(api: Api, config: Object) -> tuple[SweepSpec | None, str]:
+    """The sweep, or why there is none in it: somebody edited it, or it was written by a newer kgen. One bad sweep must
+    not hide the others, nor its own Jobs."""
     files = config.get("data", {}).get("files")
-    found = api.get(f"/api/v1/namespaces/{api.namespace}/configmaps/{files}") if files else None
-    return sweep_from_objects(config, found)
+    try:
+        found = api.get(path_of(api, Kind.CONFIG_MAP, files)) if files else None
+    except ApiError as error:
+        if error.status != 404:
+            raise
+        found = None
+    try:
+        return sweep_from_objects(config, found), ""
+    except (ClusterError, InputError) as error:
+        why = str(error).splitlines()[0]
+        return None, f"configmap/{config['metadata']['name']} holds no sweep that this kgen can read: {why}"
 
 
 def _others(api: Api) -> str:
@@ -246,8 +291,11 @@ def needs_events(jobs: Iterable[Object], pods: Iterable[Object]) -> bool:
 
 def read_rows(spec: SweepSpec | None) -> Rows | Unread:
     """What the results say, where they lie in a folder that this machine has."""
-    if spec is None or spec.location.scheme is not Scheme.FOLDER or not Path(spec.location.path).is_dir():
+    if spec is None or spec.location.scheme is not Scheme.FOLDER:
         return UNREAD
+    folder = Path(spec.location.path)
+    if not folder.is_dir():  # no trial has written yet, or the volume is not here
+        return {} if folder.parent.is_dir() else UNREAD
     from kgen.results.collect import observe
     from kgen.results.store import Store
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 GONE_SECONDS: Final = 120.0
 """How long a Job that is to be replaced may take to go; its pods have 30 seconds to end."""
+_CREATING_SECONDS: Final = 0.5
+"""Between two looks while Jobs are being created."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,14 @@ class Stored:
     """created, configured or unchanged."""
 
 
-OnEvent = Callable[[Progress | Waiting | Stored], None]
+@dataclass(frozen=True, slots=True)
+class Going:
+    """Jobs that are to be replaced are deleted, and waited for until they are gone."""
+
+    jobs: int
+
+
+OnEvent = Callable[[Progress | Waiting | Stored | Going], None]
 """Hears what is done about each object, one at a time, also from other threads."""
 
 
@@ -83,24 +93,31 @@ def needs_yes(prepared: Prepared) -> str | None:
     return None
 
 
-def submit(prepared: Prepared, api: Api, on_event: OnEvent, *, again: str, limit: int | None = None) -> Submitted:
-    """Carry out the plan; of the Jobs to be created at most ``limit``. Doing it again does only what is missing.
+def store(prepared: Prepared, api: Api, on_event: OnEvent) -> None:
+    """See that the sweep's ConfigMaps are there as they should be. Raises ClusterError."""
+    for manifest in prepared.shared:
+        on_event(Stored(manifest.name, put(api, manifest)))
+
+
+def submit(prepared: Prepared, api: Api, on_event: OnEvent, *, again: str) -> Submitted:
+    """Carry out the plan. Doing it again does only what is missing.
 
     ``again`` is the command that does. Raises ClusterError for what the cluster refuses, InterruptedRunError after
     Ctrl-C; both say what is there, and ``again``.
     """
-    for manifest in prepared.shared:
-        on_event(Stored(manifest.name, put(api, manifest)))
-    # Those to be replaced go first, so that their names are free.
-    old = [prepared.existing[m.trial] for m in prepared.having(Action.REPLACE) if m.trial in prepared.existing]
-    remove(api, prepared.spec.name, old, again=again)
-    jobs = prepared.having(Action.CREATE, Action.REPLACE)
-    made = create(api, jobs if limit is None else jobs[:limit], on_event=on_event)
-    raise_unfinished(made, len(jobs), again)
-    return Submitted(made.created, made.unchanged)
+    store(prepared, api, on_event)
+    new, other = prepared.having(Action.CREATE), prepared.having(Action.REPLACE)
+    made = create(api, new, on_event=on_event)
+    raise_unfinished(made, len(new) + len(other), again)
+    # Those whose names must become free first come last: that takes as long as their pods take to end.
+    old = [prepared.existing[m.trial] for m in other if m.trial in prepared.existing]
+    remove(api, prepared.spec.name, old, on_event, again=again)
+    instead = create(api, other, on_event=on_event)
+    raise_unfinished(instead, len(other), again)
+    return Submitted(made.created + instead.created, made.unchanged + instead.unchanged)
 
 
-def remove(api: Api, sweep: str, jobs: Sequence[Object], *, again: str) -> None:
+def remove(api: Api, sweep: str, jobs: Sequence[Object], on_event: OnEvent, *, again: str) -> None:
     """Delete these Jobs and wait until they and their pods are gone. Raises as :func:`submit` does."""
     if not jobs:
         return
@@ -111,6 +128,7 @@ def remove(api: Api, sweep: str, jobs: Sequence[Object], *, again: str) -> None:
     try:
         if gone.interrupted:
             raise KeyboardInterrupt
+        on_event(Going(len(jobs)))
         wait_until_gone(api, jobs, selector(sweep), timeout=GONE_SECONDS)
     except KeyboardInterrupt:
         raise InterruptedRunError(f"stopped: {done}; to go on: {again}") from None
@@ -143,10 +161,37 @@ class Attached:
     deleted: Mapping[str, str] = field(default_factory=dict)
     """Trials whose Jobs it deleted, and why."""
 
-    @property
-    def succeeded(self) -> bool:
-        """Whether every trial of the file has."""
-        return all(t.status.state is State.SUCCEEDED for t in self.seen.trials if t.spec is not None)
+
+class _Creation(threading.Thread):
+    """Jobs on their way, while somebody else watches what becomes of those that are there."""
+
+    def __init__(self, api: Api, manifests: Sequence[Manifest], on_event: OnEvent) -> None:
+        super().__init__(name="create", daemon=True)
+        self._api = api
+        self._manifests = manifests
+        self._on_event = on_event
+        self._end = threading.Event()
+        self._made: Created | None = None
+        self._failure: Exception | None = None
+
+    def run(self) -> None:
+        """As a thread."""
+        try:
+            self._made = create(self._api, self._manifests, on_event=self._on_event, stop=self._end)
+        except Exception as error:  # noqa: BLE001  raised where it is waited for
+            self._failure = error
+
+    def finish(self, *, early: bool = False) -> Created:
+        """What it came to, once it has ended; ``early`` makes that soon."""
+        if early:
+            self._end.set()
+        if self.ident is not None:
+            self.join()
+        if self._failure is not None:
+            raise self._failure
+        # Ctrl-C may have come before it could begin.
+        names = tuple(manifest.name for manifest in self._manifests)
+        return self._made or Created((), (), (), absent=names, unknown=(), error=None, interrupted=True)
 
 
 def submit_attached(
@@ -164,34 +209,80 @@ def submit_attached(
 
     Raises as :func:`submit` does.
     """
-    spec = prepared.spec
-    limit = spec.max_parallel
-    held = prepared.having(Action.CREATE, Action.REPLACE)
-    first = None if limit is None else max(0, limit - unfinished(prepared.seen))
-    submit(prepared, api, on_event, again=again, limit=first)
-    held = [] if first is None else held[first:]
-    fuse = Fuse(max_failures)
-    unseen: set[str] = set()  # trials whose Jobs are created, but not yet seen
-    with Following(api, spec.name, spec, on_trouble=watcher.say) as following:
-        broom = _Broom(api, watcher)
+    store(prepared, api, on_event)
+    old = [prepared.existing[m.trial] for m in prepared.having(Action.REPLACE) if m.trial in prepared.existing]
+    remove(api, prepared.spec.name, old, on_event, again=again)
+    with Following(api, prepared.spec.name, prepared.spec, on_trouble=watcher.say) as following:
+        attachment = _Attachment(prepared, api, on_event, following, again)
+        try:
+            return attachment.stay(watcher, Fuse(max_failures), clock)
+        except KeyboardInterrupt:
+            made = attachment.end_creation()
+            if made is not None and made.interrupted:
+                raise_unfinished(made, attachment.wanted, again)
+            raise
+        finally:
+            attachment.end_creation()
+
+
+class _Attachment:
+    """One attached submission while it lasts."""
+
+    def __init__(self, prepared: Prepared, api: Api, on_event: OnEvent, following: Following, again: str) -> None:
+        self._api = api
+        self._on_event = on_event
+        self._following = following
+        self._again = again
+        self._limit = prepared.spec.max_parallel
+        self._held = prepared.having(Action.CREATE, Action.REPLACE)
+        self.wanted = len(self._held)
+        self._coming = {manifest.trial for manifest in self._held}
+        """Trials whose Jobs are not seen yet."""
+        self._failed_before = {item.trial.id for item in prepared.plan.planned if item.action is Action.FAILED}
+        """They failed in an earlier submission, and say nothing of this one."""
+        self._creation: _Creation | None = None
+
+    def stay(self, watcher: Watcher, fuse: Fuse, clock: Callable[[], float]) -> Attached:
+        """Until the end, or until there is a reason to stop."""
+        broom = _Broom(self._api, watcher)
         changed: list[SeenTrial] = []
+        created = time.monotonic()
         while True:
-            seen = following.see()
-            unseen -= following.met
+            seen = self._following.see()
+            self._coming -= self._following.met
             watcher.show(seen, changed)
-            waiting = {manifest.trial for manifest in held}
-            statuses = [trial.status for trial in seen.trials if trial.id not in waiting]
-            verdict = fuse.see(statuses, clock())
+            ignored = self._coming | self._failed_before
+            verdict = fuse.see([t.status for t in seen.asked if t.id not in ignored], clock())
+            if verdict.stop and self.end_creation() is not None:
+                self._following.wait(LOOK_SECONDS)  # for what was on its way
+                seen = self._following.see()
             broom.sweep(seen, verdict)
             if verdict.stop:
                 return Attached(seen, verdict.stop, broom.deleted)
-            if limit is not None and held and (room := limit - unfinished(seen) - len(unseen)) > 0:
-                now, held = held[:room], held[room:]
-                raise_unfinished(create(api, now, on_event=on_event), len(now) + len(held), again)
-                unseen |= {manifest.trial for manifest in now}
-            elif not held and not unseen and seen.ended:
+            if self._creation is not None and not self._creation.is_alive():
+                raise_unfinished(self._creation.finish(), self.wanted, self._again)
+                self._creation, created = None, time.monotonic()
+            if self._creation is None:
+                self._create(seen)
+            # A Job that came and went between two looks at the cluster is never seen: not waited for for ever.
+            all_seen = not self._coming or time.monotonic() - created > GONE_SECONDS
+            if self._creation is None and not self._held and all_seen and seen.ended:
                 return Attached(seen, "", broom.deleted)
-            changed = following.wait(LOOK_SECONDS)
+            changed = self._following.wait(LOOK_SECONDS if self._creation is None else _CREATING_SECONDS)
+
+    def _create(self, seen: SeenSweep) -> None:
+        """Begin with as many of the Jobs that are held back as there may be."""
+        coming = len(self._coming) - len(self._held)
+        room = len(self._held) if self._limit is None else self._limit - unfinished(seen) - coming
+        if self._held and room > 0:
+            now, self._held = self._held[:room], self._held[room:]
+            self._creation = _Creation(self._api, now, self._on_event)
+            self._creation.start()
+
+    def end_creation(self) -> Created | None:
+        """End what is on its way; None where nothing is."""
+        creation, self._creation = self._creation, None
+        return None if creation is None else creation.finish(early=True)
 
 
 def unfinished(seen: SeenSweep) -> int:

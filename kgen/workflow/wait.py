@@ -19,6 +19,10 @@ LOOK_SECONDS: Final = 5.0
 """How often deadlines are looked at while nothing changes; nothing is asked of the cluster for it."""
 
 
+CREATED_SECONDS: Final = 30.0
+"""How long after the newest Job an attached submission may take to create the next one that it held back."""
+
+
 class Watcher(Protocol):
     """Shows a sweep while somebody waits."""
 
@@ -36,11 +40,6 @@ class Waited:
     seen: SeenSweep
     verdict: Verdict
     """Why it can't succeed, if that ended the waiting."""
-
-    @property
-    def succeeded(self) -> bool:
-        """Whether every trial of the file has."""
-        return all(t.status.state is State.SUCCEEDED for t in self.seen.trials if t.spec is not None)
 
 
 def wait(
@@ -61,12 +60,16 @@ def wait(
     fuse = Fuse()
     with Following.stored(api, name, on_trouble=watcher.say) as following:
         changed: list[SeenTrial] = []
+        known, newest = -1, clock()
         while True:
             seen = following.see()
             watcher.show(seen, changed)
-            verdict = fuse.see([trial.status for trial in seen.trials], clock())
+            verdict = fuse.see([trial.status for trial in seen.asked], clock())
             failed = fail_fast and seen.counts[State.FAILED]
-            if seen.ended or failed or _is_hopeless(seen, verdict):
+            if len(following.met) != known:
+                known, newest = len(following.met), clock()
+            may_come = _may_come(seen, following) and clock() - newest < CREATED_SECONDS
+            if failed or (not may_come and (seen.ended or _is_hopeless(seen, verdict))):
                 return Waited(seen, verdict)
             left = LOOK_SECONDS if until is None else min(LOOK_SECONDS, until - clock())
             if left <= 0:
@@ -74,9 +77,17 @@ def wait(
             changed = following.wait(left)
 
 
+def _may_come(seen: SeenSweep, following: Following) -> bool:
+    """Whether somebody may be about to create Jobs: none was ever there, or ``execution.max_parallel`` holds some
+    back."""
+    absent = any(t.status.state is State.MISSING and t.id not in following.met for t in seen.asked)
+    holds_back = seen.spec is not None and seen.spec.max_parallel is not None
+    return absent and (holds_back or not following.met)
+
+
 def _is_hopeless(seen: SeenSweep, verdict: Verdict) -> bool:
     """Whether it can't succeed any more: stopped by a shared cause, or all that is left can't start."""
-    left = [trial for trial in seen.trials if not trial.status.state.ended]
+    left = [trial for trial in seen.asked if not trial.status.state.ended]
     return bool(verdict.stop) or all(trial.id in verdict.give_up for trial in left)
 
 
@@ -84,4 +95,4 @@ def summary(seen: SeenSweep) -> str:
     """``288 trials: 12 succeeded, 8 running, 268 pending``."""
     counts = seen.counts
     parts = [f"{counts[state]:,} {state.lower()}" for state in State if counts[state]]
-    return f"{len(seen.trials):,} trial{'s' * (len(seen.trials) != 1)}: {', '.join(parts) or 'none'}"
+    return f"{len(seen.asked):,} trial{'s' * (len(seen.asked) != 1)}: {', '.join(parts) or 'none'}"

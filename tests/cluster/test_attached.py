@@ -78,7 +78,7 @@ def test_an_image_that_never_comes_is_given_up(shell: Shell, monkeypatch: pytest
     monkeypatch.setattr(Following, "wait", lambda self, timeout: [] if next(looks) % 3 else wait(self, timeout))
     watcher = Nobody()
     done = attached(shell, watcher)
-    assert not done.succeeded
+    assert not done.seen.succeeded
     assert len(done.deleted) == 3
     assert not shell.jobs()  # so no GPU is asked for
     assert len(watcher.said) == 3
@@ -98,9 +98,9 @@ def test_five_of_them_stop_it(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> 
 def test_ctrl_c_says_how_to_go_on(shell: Shell) -> None:
     shell.write(sweep_text(fate="run", parameters=numbers(4), more="execution: {max_parallel: 2}\n"))
     run = shell.start("submit", "sweep.yaml", "--wait", "--yes")
-    read_until(run, lambda line: line.startswith("0/4 succeeded"))
+    read_until(run, lambda line: line.startswith("0/4 succeeded, 2 running"))
     done = interrupt(run)
-    assert done.code == 130
+    assert done.code == 130, done.err
     assert done.err == (
         f"kgen: no longer watching; the Jobs in namespace {shell.namespace} go on, what was held back is not created\n"
         "to go on: kgen submit sweep.yaml --wait --yes\nto end it: kgen cancel first\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -12,8 +13,12 @@ import pytest
 from kgen.backends.kubernetes.create import Created, create
 from kgen.backends.kubernetes.objects import Kind
 from kgen.backends.kubernetes.watch import Mirror
+from kgen.cli.submit import Printer
+from kgen.sweep import load
 from kgen.workflow.follow import Following
 from kgen.workflow.observe import SeenTrial, selector
+from kgen.workflow.prepare import prepare
+from kgen.workflow.submit import submit
 from tests.cluster.planned import quota, submitter_kubeconfig, with_quota
 from tests.cluster.shell import Shell, finish, interrupt, numbers, read_until, sweep_text, uids
 from tests.unit.cli.ran import Ran
@@ -242,17 +247,23 @@ def test_who_stops_reading_does_not_stop_the_submission(shell: Shell) -> None:
 # -- limits -------------------------------------------------------------------------------------------------------
 
 
-def test_a_full_quota_is_waited_for(shell: Shell) -> None:
-    for name in ("theirs-1", "theirs-2"):
-        shell.kubectl("create", "job", name, "--image=other")
-    with_quota(shell.cluster, shell.namespace, {"count/jobs.batch": "4"})
-    shell.write(sweep_text(fate="run", ttl_seconds_after_finished="3600"))
-    run = shell.start("submit", "sweep.yaml")
-    said = read_until(run, lambda line: line.startswith("waiting for room in a quota: "))
-    assert "exceeded quota: team" in said
-    assert len(shell.jobs()) == 2
-    shell.cluster.apply(quota({"count/jobs.batch": "10"}), namespace=shell.namespace)
-    assert finish(run).code == 0
+def test_a_full_quota_is_waited_for(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is full from the beginning is refused by the plan; this one comes after it."""
+    lines: list[str] = []
+    monkeypatch.setattr(Printer, "say", lambda self, line: lines.append(line))
+    api = shell.api()
+    prepared = prepare(load(shell.write(sweep_text(fate="run"))), api)
+    with_quota(shell.cluster, shell.namespace, {"count/jobs.batch": "2"})
+    with ThreadPoolExecutor(1) as beside:
+        done = beside.submit(submit, prepared, api, Printer(prepared).event, again="again")
+        try:
+            shell.cluster.until(lambda: done.done() or len(shell.jobs()) == 2 and len(lines) == 4)
+            (said,) = [line for line in lines if line.startswith("waiting for room in a quota: ")]
+            assert "exceeded quota: team" in said
+            assert len(shell.jobs()) == 2
+        finally:  # or nobody would ever end it
+            shell.cluster.apply(quota({"count/jobs.batch": "10"}), namespace=shell.namespace)
+        assert len(done.result(timeout=60).created) == 4
     assert len(shell.jobs()) == 4
 
 

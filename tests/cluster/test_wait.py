@@ -109,6 +109,6 @@ def test_ends_when_the_rest_can_not_start(shell: Shell, monkeypatch: pytest.Monk
     shell.submit(sweep_text(fate="image-pull", parameters=numbers(count)))
     shell.until_all("Pending:ImagePull")
     waited = wait(shell.api(), "first", Nobody(), clock=Hurried())
-    assert not waited.succeeded
+    assert not waited.seen.succeeded
     assert set(waited.verdict.give_up) == set(shell.statuses())
     assert len(shell.jobs()) == count  # waiting changes nothing

@@ -39,27 +39,32 @@ def look(
     namespace: str,
     *,
     config_maps: int = 1,
+    replaces: int = 0,
     seconds_per_trial: float | None = None,
 ) -> Forecast:
     """Read what the user may read of the cluster, and say what it means for the sweep. Creates nothing.
 
-    ``config_maps`` are to be created beside the Jobs; ``seconds_per_trial`` is the mean of those that are done.
+    ``config_maps`` are to be created beside the Jobs, ``replaces`` of which take another's place;
+    ``seconds_per_trial`` is the mean of those that are done.
     At most 15 requests for one shape, pages of nodes and pods apart, unless the cluster's rights have gaps.
     Raises ClusterError where the cluster can't be reached or gives no answer of its own.
     """
-    return _Look(api, shapes, spec, namespace, config_maps).forecast(seconds_per_trial)
+    return _Look(api, shapes, spec, namespace, config_maps, replaces).forecast(seconds_per_trial)
 
 
 class _Look:
     """One look: what is read is kept here, so that each thing is read once for all shapes."""
 
-    def __init__(self, api: Api, shapes: Sequence[Shape], spec: SweepSpec, namespace: str, config_maps: int) -> None:
+    def __init__(
+        self, api: Api, shapes: Sequence[Shape], spec: SweepSpec, namespace: str, config_maps: int, replaces: int
+    ) -> None:
         self._api = api
         self._reader = Reader(api)
         self._shapes = shapes
         self._spec = spec
         self._namespace = namespace
         self._config_maps = config_maps
+        self._replaces = replaces
         self._findings: list[Finding] = []
         self._nodes: list[Node] | None = None
         self._own_running = 0
@@ -221,6 +226,6 @@ class _Look:
         )
 
     def _creation(self) -> quota.Creation:
-        jobs = sum(shape.creates for shape in self._shapes)
+        jobs = sum(shape.creates for shape in self._shapes) - self._replaces
         removed = all(shape.job["spec"].get("ttlSecondsAfterFinished") is not None for shape in self._shapes)
         return quota.Creation(jobs, self._config_maps, removed)

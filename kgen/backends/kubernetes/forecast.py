@@ -59,7 +59,7 @@ class Forecast:
     trials: int
     """Not ended."""
     attempts: int
-    """How often a trial may run at most, if each attempt crashes: multiply worst cases by it."""
+    """How often a trial may run at most, if each attempt crashes or reaches its deadline."""
     shapes: tuple[ShapeFit, ...]
     """Those that the server takes, most trials first."""
     nodes: int | None
@@ -71,19 +71,21 @@ class Forecast:
 
     @property
     def hours(self) -> Mapping[str, float] | None:
-        """Worst case of all trials, an attempt each, such as GPU-hours; None where one has no deadline."""
+        """Worst case of all trials, every attempt to its deadline, such as GPU-hours; None where one has none."""
         hours: dict[str, float] = {}
         for shape in self.shapes:
             if shape.hours is None:
                 return None
             for name, amount in shape.hours.items():
-                hours[name] = hours.get(name, 0) + amount
+                hours[name] = hours.get(name, 0) + amount * self.attempts
         return hours
 
     @property
     def worst_seconds(self) -> float | None:
-        """Until all have ended, one shape after another, an attempt each; None where something is not known."""
-        return _sum([shape.worst_seconds for shape in self.shapes])
+        """Until all have ended, one shape after another, every attempt to its deadline; None where something is not
+        known."""
+        once = _sum([shape.worst_seconds for shape in self.shapes])
+        return None if once is None else once * self.attempts
 
     @property
     def expected_seconds(self) -> float | None:

@@ -54,11 +54,11 @@ def test_grouping_changes_no_answer() -> None:
 def test_events_of_an_earlier_job_of_that_name_are_passed_over() -> None:
     replaced = named(job(), "a", "s-a")
     replaced["metadata"] |= {"uid": "new", "creationTimestamp": "2026-01-02T00:00:00Z"}
-    kept = [
+    kept: list[dict[str, Any]] = [
         {"involvedObject": {"kind": "Job", "name": "s-a", "uid": "new"}},
         {"involvedObject": {"kind": "Pod", "name": "s-a-gone"}, "lastTimestamp": "2026-01-02T00:00:00Z"},
     ]
-    earlier = [
+    earlier: list[dict[str, Any]] = [
         {"involvedObject": {"kind": "Job", "name": "s-a", "uid": "old"}},
         {"involvedObject": {"kind": "Pod", "name": "s-a-past"}, "lastTimestamp": "2026-01-01T23:59:59Z"},
     ]

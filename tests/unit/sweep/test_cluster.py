@@ -121,7 +121,8 @@ def test_a_mistake_is_told_with_what_is_allowed(block: str, message: str) -> Non
 def test_finished_jobs_must_stay_where_they_are_all_that_says_that_a_trial_is_done() -> None:
     block = "{ttl_seconds_after_finished: 60}"
     assert "results in a claim" in only_message(kubernetes=block, results="pvc://results")
-    assert kubernetes(block, results="s3://bucket").ttl_seconds_after_finished == 60
+    assert "results in a claim or a bucket" in only_message(kubernetes=block, results="s3://bucket")
+    assert kubernetes(block, results="/shared").ttl_seconds_after_finished == 60
 
 
 def test_a_variable_comes_from_one_place() -> None:

@@ -189,8 +189,8 @@ def test_without_a_deadline_the_worst_case_is_said_to_be_unknown() -> None:
     assert forecast.hours is None
     assert any(each.field == ("kubernetes", "deadline") for each in forecast.findings)
     assert look(FakeApi(server()), one_shape(sweep("  deadline: 1h\n")), spec, "team").hours == {
-        "nvidia.com/gpu": 6.0,
-        "cpu": 6.0,
+        "nvidia.com/gpu": 3 * 6.0,
+        "cpu": 3 * 6.0,
     }
 
 
@@ -250,9 +250,9 @@ def forecast_of(*fits: ShapeFit, findings: tuple[Any, ...] = ()) -> Forecast:
 
 def test_shapes_come_one_after_another_in_waves() -> None:
     made = forecast_of(fit(20, 3600, 8), fit(4, 100, 0, 3))
-    assert made.worst_seconds == 3 * 3600 + 2 * 100, "where there is no room now, once there is"
+    assert made.worst_seconds == 3 * (3 * 3600 + 2 * 100), "where there is no room now, once there is"
     assert made.hours is not None
-    assert made.hours["nvidia.com/gpu"] == pytest.approx(20 + 4 * 100 / 3600)
+    assert made.hours["nvidia.com/gpu"] == pytest.approx(3 * (20 + 4 * 100 / 3600))
     assert made.expected_seconds == pytest.approx(20 / 8 * 60 + 4 / 3 * 60)
     assert forecast_of(fit(3, 3600, 8)).expected_seconds == 60, "less than a trial's time it can't be"
 
