@@ -257,7 +257,7 @@ def test_a_full_quota_is_waited_for(shell: Shell, monkeypatch: pytest.MonkeyPatc
     with ThreadPoolExecutor(1) as beside:
         done = beside.submit(submit, prepared, api, Printer(prepared).event, again="again")
         try:
-            shell.cluster.until(lambda: done.done() or len(shell.jobs()) == 2 and len(lines) == 4)
+            shell.cluster.until(lambda: done.done() or (len(shell.jobs()) == 2 and len(lines) == 4))
             (said,) = [line for line in lines if line.startswith("waiting for room in a quota: ")]
             assert "exceeded quota: team" in said
             assert len(shell.jobs()) == 2
