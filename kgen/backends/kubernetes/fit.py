@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from kgen import names
@@ -17,6 +18,7 @@ from kgen.capacity import pod as pods
 from kgen.capacity.finding import RESOURCES, Finding, Severity, note, refuse, warn
 from kgen.capacity.nodes import Node, Places, places, used_by_node
 from kgen.capacity.quantity import show
+from kgen.sweep.document import parse
 from kgen.sweep.sweepspec import Scheme, SweepSpec
 
 if TYPE_CHECKING:
@@ -84,7 +86,7 @@ class _Look:
             self._findings += quota.objects(self._quotas, self._creation())
         for name in dict.fromkeys(c["image"] for shape in self._shapes for c in shape.pod["containers"]):
             self._findings += image.findings(name)
-        found = dict.fromkeys([*self._findings, *self._reader.unread])
+        found = dict.fromkeys(map(self._placed, [*self._findings, *self._reader.unread]))
         return Forecast(
             namespace=self._namespace,
             server_version=version,
@@ -95,6 +97,13 @@ class _Look:
             seconds_per_trial=seconds_per_trial,
             findings=tuple(sorted(found, key=lambda finding: list(Severity).index(finding.severity))),
         )
+
+    def _placed(self, finding: Finding) -> Finding:
+        """Where its author wrote it: what the sweep file does not set comes from a template, if there is one."""
+        if self._spec.kubernetes.template is None or finding.field[:1] != ("kubernetes",):
+            return finding
+        written = parse(self._spec.text, str(self._spec.file)).value.get("kubernetes", {})
+        return finding if finding.field[1] in written else replace(finding, field=("kubernetes", "template"))
 
     def _version(self) -> str:
         found = self._api.get("/version")

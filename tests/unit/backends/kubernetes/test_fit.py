@@ -236,6 +236,21 @@ def test_a_template_may_give_trials_several_shapes(tmp_path: Path) -> None:
     assert [shape.trials for shape in found] == [2, 1]
 
 
+def test_what_only_a_template_says_is_told_of_the_template(tmp_path: Path) -> None:
+    template = tmp_path / "job.yaml.j2"
+    template.write_text(
+        "apiVersion: batch/v1\nkind: Job\nspec:\n  template:\n    spec:\n      nodeSelector: {pool: a100}\n"
+        "      containers:\n      - name: trainer\n"
+    )
+    file = tmp_path / "sweep.yaml"
+    file.write_text(TEXT.replace("  resources: {nvidia.com/gpu: 2}", "  template: job.yaml.j2"))
+    spec = load(file)
+    node = {"metadata": {"name": "n"}, "status": {"allocatable": {"cpu": "4", "memory": "8Gi", "pods": "110"}}}
+    forecast = look(FakeApi({**server(), "nodes": {"items": [node], "metadata": {}}}), one_shape(spec), spec, "team")
+    (refused,) = forecast.refusals
+    assert (refused.field, refused.found) == (("kubernetes", "template"), "pool=a100")
+
+
 # --- a forecast
 
 
