@@ -37,6 +37,7 @@ def merge(tree: Any, spec: SweepSpec, namespace: str, values: Sequence[Any], ori
 
 class _Merge(Draft):
     def merge(self) -> Merged:
+        """The whole, with every mistake that merging shows."""
         job = self._job(self.root)
         if job is None:
             return self.out
