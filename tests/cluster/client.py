@@ -158,7 +158,7 @@ class Cluster:
             event
             for event in events
             if agent in event.get("userAgent", "")
-            and user in (None, event["user"]["username"])
+            and user in (None, event["user"].get("username"))
             and not event["requestURI"].startswith(_MARKER)
         ]
 

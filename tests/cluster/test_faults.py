@@ -297,6 +297,7 @@ def test_a_mirror_stays_current(
             changes += mirror.changes(30)
             if fault.met < fault.times:  # something more for a watch to tell, so that it can be cut off again
                 cluster.kubectl("label", "job", NAMES[-1], f"--namespace={namespace}", "--overwrite", f"n={fault.met}")
+        cluster.until(lambda: len([line for line in proxy.seen if "limit=" in line]) >= lists)
         changes += mirror.changes(0)
     heard: dict[str, list[Type]] = {}
     for change in changes:

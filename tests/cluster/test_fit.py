@@ -47,8 +47,8 @@ def test_a_plan_knows_hours_and_waves(node: str, api: Api, namespace: str) -> No
     (fit,) = forecast.shapes
     assert (fit.nodes, fit.now, fit.free, fit.limited_by) == (1, 8, 8, "nodes")
     assert fit.seconds == 3600, "budget.seconds and the allowance"
-    assert forecast.hours == {nodes.RESOURCE: 20.0, "cpu": 40.0}
-    assert forecast.worst_seconds == 3 * 3600, "20 trials in waves of 8"
+    assert forecast.hours == {nodes.RESOURCE: 3 * 20.0, "cpu": 3 * 40.0}, "three attempts"
+    assert forecast.worst_seconds == 3 * 3 * 3600, "20 trials in waves of 8, three attempts each"
     assert forecast.expected_seconds == 20 / 8 * 60
     assert json.loads(json.dumps(forecast.to_json()))["shapes"][0]["now"] == 8
 
@@ -69,7 +69,7 @@ def test_what_runs_takes_its_place_but_for_the_sweeps_own(
     two = sweep("{nvidia.com/gpu: 4}")
     forecast = look(api, [shape(two, 4, nodeSelector={"pool": namespace})], two, namespace)
     assert said(forecast) == ["no node has room for a trial now; the ETA counts from when they have"]
-    assert (forecast.shapes[0].now, forecast.worst_seconds) == (0, 2 * 3600)
+    assert (forecast.shapes[0].now, forecast.worst_seconds) == (0, 3 * 2 * 3600)
 
 
 def test_nine_gpus_fit_on_no_node_of_eight(node: str, api: Api, namespace: str) -> None:
@@ -140,7 +140,7 @@ def test_a_quota_sets_how_many_run_at_the_same_time(fake_cluster: Cluster, node:
     forecast = look(api, [shape(spec, 8)], spec, namespace)
     (fit,) = forecast.shapes
     assert (fit.now, fit.limited_by) == (2, "ResourceQuota team (requests.nvidia.com/gpu)")
-    assert forecast.worst_seconds == 4 * 3600
+    assert forecast.worst_seconds == 3 * 4 * 3600
     with_quota(fake_cluster, namespace, {"requests.nvidia.com/gpu": "4", "count/pods": "3"})
     fake_cluster.apply(running("theirs", {}, "4", {"pool": namespace}), namespace=namespace)
     used = "jsonpath={.status.used.requests\\.nvidia\\.com/gpu}=4"
@@ -152,8 +152,8 @@ def test_a_quota_sets_how_many_run_at_the_same_time(fake_cluster: Cluster, node:
 def test_a_quota_on_jobs_that_stay(cluster: Cluster, api: Api, namespace: str) -> None:
     with_quota(cluster, namespace, {"count/jobs.batch": "10"})
     spec = sweep()
-    message = refused(api, namespace, spec, shape(spec, 11))
-    assert "ResourceQuota team allows 10 Jobs, 0 are there and 11 are to be created" in message
+    with pytest.raises(ClusterError, match="ResourceQuota team allows 10 Jobs, 0 are there and 11 are to be created"):
+        look(api, [shape(spec, 11)], spec, namespace).raise_refusals(spec)
     look(api, [shape(spec, 10)], spec, namespace).raise_refusals(spec)
     forecast = look(api, [shape(spec, 11, job={"ttlSecondsAfterFinished": 0})], spec, namespace)
     forecast.raise_refusals(spec)

@@ -76,7 +76,7 @@ def test_what_may_not_be_read_is_said_and_does_not_stop_the_rest(cluster: Cluste
     ]
     assert forecast.nodes is None
     assert forecast.worst_seconds is None
-    assert forecast.hours == {nodes.RESOURCE: 2.0, "cpu": 4.0}
+    assert forecast.hours == {nodes.RESOURCE: 3 * 2.0, "cpu": 3 * 4.0}
 
 
 def test_without_the_rights_of_the_namespace_all_of_it_is_said(cluster: Cluster, namespace: str) -> None:

@@ -61,7 +61,7 @@ parameters: {a: [1]}
 budget: {target: {accuracy: 0.9}, steps: 5}
 trainer: {image: registry.example/trainer:1}
 results: s3://bucket/prefix
-kubernetes: {resources: {nvidia.com/gpu: 0}, ttl_seconds_after_finished: 60, run_as_user: 20000}
+kubernetes: {resources: {nvidia.com/gpu: 0}, run_as_user: 20000}
 """
 FILES = {"train.py": b"print('{}')\n", "data.bin": b"\xff\0"}
 

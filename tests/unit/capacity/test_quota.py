@@ -98,13 +98,15 @@ def test_a_quota_for_a_priority_class(operator: str, values: list[str], priority
     assert quotas.applies(quota({}, scopeSelector=selector), TRIAL, priority) is expected
 
 
-def test_jobs_beyond_their_quota_are_refused_unless_finished_ones_go() -> None:
+def test_jobs_beyond_their_quota_are_refused_unless_others_or_finished_ones_may_go() -> None:
     full = quota({"count/jobs.batch": "300"}, {"count/jobs.batch": "20"})
     assert not list(quotas.objects([full], quotas.Creation(280, 1, are_removed=False)))
     (found,) = quotas.objects([full], quotas.Creation(288, 1, are_removed=False))
-    assert found.severity is Severity.REFUSE
+    assert found.severity is Severity.WARN
     assert found.found == "ResourceQuota q allows 300 Jobs, 20 are there and 288 are to be created"
-    (found,) = quotas.objects([full], quotas.Creation(288, 1, are_removed=True))
+    (found,) = quotas.objects([full], quotas.Creation(301, 1, are_removed=False))
+    assert found.severity is Severity.REFUSE
+    (found,) = quotas.objects([full], quotas.Creation(301, 1, are_removed=True))
     assert found.severity is Severity.WARN
 
 

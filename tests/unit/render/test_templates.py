@@ -222,10 +222,13 @@ def test_the_built_in_template_has_nothing_to_note() -> None:
     assert rendered(template=built_in_text()).notes == ()
 
 
+SHARED = "volumes: [{name: shared, mount_path: /shared, source: {nfs: {server: files, path: /}}}]"
+
+
 def test_the_built_in_template_as_ones_own_gives_the_same_jobs() -> None:
-    kubernetes = "{gpu: {family: hopper}, ttl_seconds_after_finished: 60, resources: {cpu: 1}}"
+    kubernetes = f"{{gpu: {{family: hopper}}, ttl_seconds_after_finished: 60, resources: {{cpu: 1}}, {SHARED}}}"
     own, built_in = (
-        rendered(template=text, kubernetes=kubernetes, results="s3://bucket/x").jobs for text in (built_in_text(), None)
+        rendered(template=text, kubernetes=kubernetes, results="/shared").jobs for text in (built_in_text(), None)
     )
     assert [manifest.text for manifest in own] == [manifest.text for manifest in built_in]
 
@@ -269,9 +272,9 @@ def test_ttl_is_refused_where_a_finished_job_is_all_that_is_seen() -> None:
     own = template().replace("spec:\n  template", "spec:\n  ttlSecondsAfterFinished: 5\n  template")
     (refused,) = messages(template=own)
     assert refused.startswith(
-        "job.j2:4:3: spec.ttlSecondsAfterFinished: found 5 with results in a claim, allowed nothing"
+        "job.j2:4:3: spec.ttlSecondsAfterFinished: found 5 with results in a claim or a bucket, allowed nothing"
     )
-    assert job(template=own, results="gs://bucket")["spec"]["ttlSecondsAfterFinished"] == 5
+    assert messages(template=own, results="gs://bucket") == [refused]
 
 
 def test_an_empty_optional_value_may_be_null() -> None:
