@@ -22,6 +22,10 @@ from tests.unit.cli.ran import Ran
 PARAMETERS = "{optimizer: [sgd, adam], learning_rate: [1e-3, 1e-2]}"
 """Four trials."""
 IMAGE = f"registry.example/trainer@sha256:{'a' * 64}"
+_KGEN = (
+    # What a shell starts in the background ignores Ctrl-C, and so would its children.
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from kgen.cli.app import main; main()"
+)
 TOLERATED = "[{operator: Exists}]"
 
 
@@ -86,7 +90,7 @@ class Shell:
     def start(self, *arguments: object) -> subprocess.Popen[str]:
         """Begin a command in a process of its own."""
         return subprocess.Popen(
-            [sys.executable, "-m", "kgen", *map(str, arguments)],
+            [sys.executable, "-c", _KGEN, *map(str, arguments)],
             cwd=self.folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
