@@ -7,7 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+import pytest
+
 from tests.cluster.shell import Shell, numbers, sweep_text
+
+pytestmark = pytest.mark.alone  # counts what is asked of a server, which asks differ when it is slow
 
 TRIALS = 60
 RESUMED = 4
