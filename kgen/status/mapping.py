@@ -17,7 +17,6 @@ from kgen.status.pods import Pod, last_ended, newest
 from kgen.status.scheduling import why_no_node
 from kgen.status.starting import why_not_started
 
-"""Says that Kueue decides when a Job may start."""
 _RANGE: Final = re.compile(r"(?:^|,)([0-9]{1,9})(?:-([0-9]{1,9}))?(?=,|$)")
 _COMPLETE: Final = "complete"
 _FAILED: Final = "failed"

@@ -12,7 +12,6 @@ from kgen.names import LABEL_INDEX, TRAINER_CONTAINER
 from kgen.status import read
 from kgen.status.model import Object
 
-"""Label and annotation that the Job controller gives to the pods of an indexed Job."""
 _INDEX_FAILURES: Final = (
     "batch.kubernetes.io/job-index-failure-count",
     "batch.kubernetes.io/job-index-ignored-failure-count",

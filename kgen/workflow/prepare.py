@@ -85,7 +85,7 @@ def prepare(
             spec,
             api.namespace,
             config_maps=sum(manifest.name not in stored for manifest in rendered.shared),
-            replaces=sum(manifest.name in existing for manifest in map(jobs.__getitem__, (t.id for t in made.pending))),
+            replaces=len(creates & existing.keys()),
             seconds_per_trial=made.seconds_per_trial,
         ),
         shared=tuple(manifest for manifest in rendered.shared if stored.get(manifest.name) != manifest.spec),
