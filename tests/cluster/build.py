@@ -72,7 +72,7 @@ EVERYTHING = (
         "kubernetes",
         {
             name: f"k8s.io/kubernetes/cmd/{name}"
-            for name in ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl")
+            for name in ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl", "kubelet")
         }
         | _KWOK,
         _VERSION,
@@ -80,6 +80,13 @@ EVERYTHING = (
     ),
     Module("etcd", {"etcd": "go.etcd.io/etcd/server/v3"}, {}),
 )
+HELM = (Module("helm", {"helm": "helm.sh/helm/v4/cmd/helm"}, {}),)
+BUCKETS = (
+    Module("versitygw", {"versitygw": "github.com/versity/versitygw/cmd/versitygw"}, {}),
+    Module("fake-gcs-server", {"fake-gcs-server": "github.com/fsouza/fake-gcs-server"}, {}),
+)
+"""Servers of S3's and of Google Cloud Storage's protocol, on a folder."""
+ALL = (EVERYTHING, HELM, BUCKETS)
 
 # The last one spares what the linker would leave out: a seventh of all the work.
 FLAGS = ("-mod=readonly", "-trimpath", "-buildvcs=false", "-gcflags=all=-dwarf=false")
@@ -168,7 +175,8 @@ def main() -> None:
     """Fill the cache."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # as Ctrl-C: nothing stays half done
     try:
-        print(ensure())
+        for modules in ALL:
+            print(ensure(modules))
     except golang.NoGoError as error:
         sys.exit(f"kgen: {error}")
 
