@@ -7,6 +7,7 @@
     ├── MissingExtraError           2  an optional dependency is not installed
     ├── TrialsFailedError           1  the sweep ran, some trials did not give a result
     ├── StoreError                  3  the result store can't be read or written
+    │   └── UnreadableFileError     3  one file of it can't be read; the others may
     ├── ClusterError                3  the cluster can't be reached, or forbids something
     ├── TimedOutError             124  the command waited as long as it was told to
     ├── InterruptedRunError       130  Ctrl-C or SIGTERM, after everything was put away
@@ -103,6 +104,10 @@ class StoreError(KgenError):
     """The result store can't be read or written; nothing that was written before is lost."""
 
     exit_code = 3
+
+
+class UnreadableFileError(StoreError):
+    """One file of the results can't be read: it is gone, or damaged. The others may be good."""
 
 
 class ClusterError(KgenError):

@@ -28,8 +28,30 @@ ENV_IMAGE: Final = "KGEN_IMAGE"
 """Image reference that the back end asked for."""
 ENV_REVISION: Final = "KGEN_REVISION"
 """``trainer.revision``: the user's own name for the version of the code."""
+ENV_IMAGE_REVISION: Final = "KGEN_IMAGE_REVISION"
+"""Baked into kgen's own image: the commit that it was built from, for rows of trials without a ``trainer.revision``."""
 ENV_GPUS: Final = "KGEN_GPUS"
 """How many GPUs the back end asked for; a trainer refuses to run when it sees fewer."""
+
+THREAD_VARIABLES: Final = (
+    "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS",
+    "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS",
+)  # fmt: skip
+"""What libraries and frameworks read for how many threads to start; else one for each core that they see."""
+
+ENV_CLAIM: Final = "KGEN_CLAIM"
+"""In a pod of kgen's own: the claim that is mounted at :data:`kgen.render.environment.RESULTS_MOUNT`."""
+
+# What says where a bucket is: the clouds' own names, for their other tools in a trainer know them too.
+ENV_S3_ENDPOINT: Final = "AWS_ENDPOINT_URL"
+ENV_S3_REGION: Final = "AWS_REGION"
+ENV_GS_ENDPOINT: Final = "STORAGE_EMULATOR_HOST"
+SAME_MEANING: Final = {
+    ENV_S3_ENDPOINT: ("AWS_ENDPOINT_URL_S3", ENV_S3_ENDPOINT, "AWS_ENDPOINT"),
+    ENV_S3_REGION: (ENV_S3_REGION, "AWS_DEFAULT_REGION"),
+    ENV_GS_ENDPOINT: (ENV_GS_ENDPOINT,),
+}
+"""Variables that say the same; the first that is set counts."""
 
 # What a program that knows nothing of Python gets from ``kgen-trial``.
 ENV_PARAMETERS: Final = "KGEN_PARAMETERS"
@@ -42,6 +64,9 @@ ENV_BUDGET: Final = "KGEN_BUDGET"
 ENV_CHECKPOINT_DIR: Final = "KGEN_CHECKPOINT_DIR"
 ENV_METRICS_FILE: Final = "KGEN_METRICS_FILE"
 """Where a program with ``metrics: file`` appends its JSON lines."""
+
+TERMINATION_LOG: Final = "/dev/termination-log"
+"""File of a container whose content gets into its pod's status when it ends; Kubernetes' default."""
 
 # -- files below <results>/<sweep name>/ ------------------------------------------------------------------------
 
@@ -56,6 +81,9 @@ CURVES_FILE: Final = "curves.parquet"
 SUMMARY_FILE: Final = "summary.csv"
 CERTIFICATE_FILE: Final = "certificate.json"
 ROW_CACHE_FILE: Final = "rows.parquet"
+PODS_FILE: Final = "pods.parquet"
+COLLECTION_FILE: Final = "collection.json"
+"""What the last collection inside a cluster was made from."""
 REPORT_DIR: Final = "report"
 PAGE_FILE: Final = "index.html"
 FIGURES_DIR: Final = "figures"
@@ -121,6 +149,10 @@ LABEL_QUEUE_PRIORITY: Final = "kueue.x-k8s.io/priority-class"
 COMPONENT_TRIAL: Final = "trial"
 COMPONENT_SWEEP: Final = "sweep"
 COMPONENT_FILES: Final = "files"
+COMPONENT_SUBMIT: Final = "submit"
+COMPONENT_COLLECT: Final = "collect"
+COMPONENT_FETCH: Final = "fetch"
+COMPONENT_DOCTOR: Final = "doctor"
 ANNOTATION_PARAMETERS: Final = "kgen.dev/parameters"
 """JSON of a trial's parameters, on its Job and pod."""
 ANNOTATION_SEED: Final = "kgen.dev/seed"
@@ -137,6 +169,11 @@ TRAINER_CONTAINER: Final = "trainer"
 def job_name(sweep: str, trial: str) -> str:
     """Name of a trial's Job: never generated, so that creating it twice is impossible."""
     return f"{sweep}-{trial}"
+
+
+def tool_name(component: str, sweep: str) -> str:
+    """Name of the Job, and the beginning of the pod's, in which kgen itself works for a sweep."""
+    return f"kgen-{component}-{sweep}"
 
 
 def sweep_config_map(sweep: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 from collections.abc import Generator
 
 import pytest
@@ -11,6 +12,12 @@ from hypothesis import settings
 # Random examples take as long as they take: the machine may be busy.
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
+
+# Sweeps of tests name buckets, and nobody's credentials may reach a cloud for them.
+for _name in [name for name in os.environ if name.startswith(("AWS_", "GOOGLE_")) or name == "STORAGE_EMULATOR_HOST"]:
+    del os.environ[_name]
+os.environ |= {"AWS_EC2_METADATA_DISABLED": "true", "AWS_CONFIG_FILE": "/nonexistent"}
+os.environ |= {"AWS_SHARED_CREDENTIALS_FILE": "/nonexistent", "GCE_METADATA_HOST": "127.0.0.1:1"}
 
 _ALONE = "alone"
 

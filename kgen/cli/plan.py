@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kgen.cli.arguments import Context, Kubeconfig, Namespace, SweepFile, cluster_options, connect
+from kgen.cli.arguments import Context, Kubeconfig, Namespace, Results, SweepFile, cluster_options, connect
 from kgen.cli.output import Output, dump
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ def plan(
     namespace: Namespace = None,
     context: Context = None,
     kubeconfig: Kubeconfig = None,
+    results: Results = None,
 ) -> None:
     """Print the plan: for a cluster if results lie on one or an option names one, else for this machine.
 
@@ -39,6 +40,8 @@ def plan(
     from kgen.sweep.sweepspec import Scheme
 
     spec = load(file)
+    if results is not None:
+        spec = spec.with_results(results)
     if spec.location.scheme is not Scheme.FOLDER or namespace or context or kubeconfig:
         api = connect(kubeconfig, context, namespace, sweep_namespace=spec.kubernetes.namespace)
         _for_cluster(spec, api, namespace or "", output)

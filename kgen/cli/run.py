@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kgen.cli.arguments import SweepFile
+from kgen.cli.arguments import Results, SweepFile
 from kgen.errors import TrialsFailedError
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ def run(
             show_default=False,
         ),
     ] = None,
+    results: Results = None,
 ) -> None:
     """Run, collect, report. Exit code 1 if a trial has no result."""
     from kgen.cli.progress import display
@@ -44,6 +45,8 @@ def run(
     from kgen.workflow.run import run_sweep
 
     spec = load(file)
+    if results is not None:
+        spec = spec.with_results(results)
     done = run_sweep(spec, display(spec, quiet=quiet), max_failures=max_failures)
     print(answer_table(done.collected.analysis))
     print(f"\nreport: {done.page}")

@@ -47,10 +47,15 @@ _MEANINGS: Final = {
     "damaged": ("damaged file", "Not readable, so whatever is in them is not in these results."),
     "foreign": ("foreign file", "Among the results, but of trials that this sweep does not have. Not used."),
     "images": ("image", "Trials were made with different images: differences between them may be the code's."),
+    "digests": (
+        "image digest",
+        "One name, different images: the tag was moved while the sweep ran, so differences between trials may be the "
+        "code's.",
+    ),
     "revisions": ("revision", "Trials were made with different revisions: differences between them may be the code's."),
 }
 _PLURALS: Final = {"duplicates": "trials that ran more than once", "shared": "trials on a shared device"}
-_NORMAL: Final = {"images": 1, "revisions": 1}
+_NORMAL: Final = {"images": 1, "digests": 1, "revisions": 1}
 """How many entries are as it should be."""
 
 

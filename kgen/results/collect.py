@@ -6,6 +6,7 @@ one row per trial is accepted, whatever was started twice, killed or torn on the
 
 from __future__ import annotations
 
+import datetime as dt
 import functools
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -16,22 +17,20 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from kgen.errors import StoreError
+from kgen.errors import StoreError, UnreadableFileError
 from kgen.names import COLLECTED_DIR, CURVES_FILE, ROW_CACHE_FILE, TRIALS_FILE
+from kgen.results.pods import PODS, Pods, PodSeen, merged, pods_to_bytes, stored_pods
 from kgen.results.rows import (
     FIXED_FIELDS,
-    PARAMETER_PREFIX,
     State,
     bytes_to_table,
     check_values,
     open_sealed,
     table_to_bytes,
-    typed_column,
 )
 from kgen.results.store import RowFile, Store
+from kgen.results.tables import Line, curves_table, to_frame, to_parquet, trials_table
 from kgen.spec import Objective, Timing, TrialSpec
 
 _CACHE: Final = f"{COLLECTED_DIR}/{ROW_CACHE_FILE}"
@@ -39,8 +38,9 @@ _FILE_FIELDS: Final = pa.schema([("file", pa.string()), ("file_size", pa.int64()
 _CACHED_FIELDS: Final = pa.schema([*FIXED_FIELDS, *_FILE_FIELDS])
 _DECIDING: Final = ("trial", "attempt", "sweep", "state", "outcome", "timing", "ended", "exit_reason", "image",
                     "revision", "steps", "total_seconds", "file")  # fmt: skip
-_READERS: Final = 4
+_MISSING: Final = "missing"
 _BATCH: Final = 64
+_LEAST_BATCH: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,7 @@ class TrialFile:
 
     trial: str
     file: str
+    """Empty for an attempt that left no row: its pod is known to have failed."""
     reason: str
 
 
@@ -91,6 +92,8 @@ class Certificate:
     """Different image references among accepted rows."""
     revisions: tuple[str, ...]
     """Different trainer revisions among accepted rows."""
+    digests: tuple[str, ...]
+    """Different digests of images among the pods that made accepted rows, as far as they are known."""
 
     @property
     def complete(self) -> bool:
@@ -125,6 +128,13 @@ class Observed:
     steps: int
     total_seconds: float
     image: str
+
+
+@dataclass(slots=True)
+class RowCache:
+    """What one process has read of one store."""
+
+    table: pa.Table | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,12 +179,14 @@ class _Rows:
         return tuple(sorted({self[name][i] for i in accepted} - {""}))
 
 
-def observe(store: Store, expected: Iterable[TrialSpec], objective: Objective) -> dict[str, Observed]:
+def observe(
+    store: Store, expected: Iterable[TrialSpec], objective: Objective, cache: RowCache | None = None
+) -> dict[str, Observed]:
     """The state of each trial that has a row: complete if one is accepted, else that of its last attempt.
 
-    Changes nothing in the store.
+    Changes nothing in the store. With a cache, which one process keeps for one store, only new files are read.
     """
-    rows = _read(store, keep=False)
+    rows = _read(store, keep=False, cache=cache)
     out = {}
     for trial, candidates in rows.by_trial({trial.id for trial in expected}).items():
         best = rows.accepted(candidates, objective)
@@ -195,40 +207,43 @@ def observe(store: Store, expected: Iterable[TrialSpec], objective: Objective) -
     return out
 
 
-def collect(store: Store, expected: Sequence[TrialSpec], objective: Objective) -> Results:
+def collect(store: Store, expected: Sequence[TrialSpec], objective: Objective, pods: Sequence[PodSeen] = ()) -> Results:
     """Merge all row files and write ``collected/trials.parquet`` and ``curves.parquet``.
 
-    Damaged, torn and foreign files are named in the certificate and never fatal. Raises StoreError when the store
-    itself can't be read or written.
+    ``pods`` are those that a cluster shows now; they join what earlier collections saw, and are kept. Damaged, torn and
+    foreign files are named in the certificate and never fatal. Raises StoreError when the store itself can't be read
+    or written.
     """
     rows = _read(store, keep=True)
+    seen, trouble = _join(store, pods)
     by_trial = rows.by_trial({trial.id for trial in expected})
     accepted: dict[str, int] = {}
-    chosen: list[int | None] = []
-    status: list[str] = []
+    lines: list[Line] = []
     problems: dict[str, list[TrialFile]] = defaultdict(list)
     duplicates = []
     missing = []
     for spec in expected:
         candidates = by_trial.get(spec.id, [])
         best = rows.accepted(candidates, objective)
-        shown = best
         if best is not None:
             accepted[spec.id] = best
             others = [rows["file"][i] for i in candidates if i != best and rows["state"][i] == State.COMPLETE]
             if others:
                 duplicates.append(Duplicate(spec.id, rows["file"][best], tuple(sorted(others))))
-            status.append(rows["outcome"][best])
+            lines.append(Line(rows["outcome"][best], best, digest=seen.digest(rows["attempt"][best])))
+        elif pod := _failed_pod(seen, rows, spec.id, candidates):
+            problems[State.FAILED].append(TrialFile(spec.id, "", pod.why))
+            lines.append(Line(State.FAILED, pod=pod, reason=pod.why, digest=pod.image_digest))
         elif candidates:
-            shown = rows.latest(candidates)
-            shared = rows["state"][shown] == State.COMPLETE
-            problem = TrialFile(spec.id, rows["file"][shown], rows["exit_reason"][shown])
-            problems["shared" if shared else rows["state"][shown]].append(problem)
-            status.append("missing" if shared else rows["state"][shown])
+            latest = rows.latest(candidates)
+            state, reason = rows["state"][latest], _reason(seen, rows, latest)
+            shared = state == State.COMPLETE
+            problems["shared" if shared else state].append(TrialFile(spec.id, rows["file"][latest], reason))
+            digest = seen.digest(rows["attempt"][latest])
+            lines.append(Line(_MISSING if shared else state, latest, reason=reason, digest=digest))
         else:
             missing.append(spec.id)
-            status.append("missing")
-        chosen.append(shown)
+            lines.append(Line(_MISSING))
     foreign = tuple(
         TrialFile(trial, rows["file"][i], f"no trial of this sweep file (sweep {rows['sweep'][i]})")
         for i, trial in enumerate(rows["trial"])
@@ -242,35 +257,67 @@ def collect(store: Store, expected: Sequence[TrialSpec], objective: Objective) -
         interrupted=tuple(problems[State.INTERRUPTED]),
         shared=tuple(problems["shared"]),
         duplicates=tuple(duplicates),
-        damaged=rows.damaged,
+        damaged=(*rows.damaged, *([DamagedFile(PODS, trouble)] if trouble else ())),
         foreign=foreign,
         images=rows.different("image", accepted.values()),
         revisions=rows.different("revision", accepted.values()),
+        digests=tuple(sorted({seen.digest(rows["attempt"][i]) for i in accepted.values()} - {""})),
     )
-    trials = _trials_table(rows.table, expected, chosen, status)
-    curves = _curves_table(rows.table, list(accepted.values()))
-    store.write(f"{COLLECTED_DIR}/{TRIALS_FILE}", _parquet(trials))
-    store.write(f"{COLLECTED_DIR}/{CURVES_FILE}", _parquet(curves))
-    return Results(_frame(trials), _frame(curves), certificate)
+    trials = trials_table(rows.table, expected, lines)
+    curves = curves_table(rows.table, list(accepted.values()))
+    store.write(f"{COLLECTED_DIR}/{TRIALS_FILE}", to_parquet(trials))
+    store.write(f"{COLLECTED_DIR}/{CURVES_FILE}", to_parquet(curves))
+    return Results(to_frame(trials), to_frame(curves), certificate)
+
+
+# -- what pods say beside the rows --------------------------------------------------------------------------------
+
+
+def _join(store: Store, now: Sequence[PodSeen]) -> tuple[Pods, str]:
+    """All pods that are known of, kept for later; and what is wrong with the file of earlier ones, if anything is."""
+    earlier, trouble = stored_pods(store)
+    pods = merged(earlier, now)
+    if pods != earlier:
+        store.write(PODS, pods_to_bytes(pods))
+    return Pods(pods), trouble
+
+
+def _failed_pod(pods: Pods, rows: _Rows, trial: str, candidates: Sequence[int]) -> PodSeen | None:
+    """The pod that failed after the trial's last row, or without any."""
+    if not candidates:
+        return pods.failed(trial)
+    latest = rows.latest(candidates)
+    ended = dt.datetime.fromtimestamp(rows["ended"][latest] / 1e6, dt.UTC)
+    # A pod ends a moment after the row that it writes, and its times have whole seconds.
+    return pods.failed(trial, rows["attempt"][latest], ended)
+
+
+def _reason(pods: Pods, rows: _Rows, i: int) -> str:
+    """Why a row's attempt ended: a row knows of its SIGTERM only, the pod of the deadline or the eviction behind it."""
+    why = pods.why(rows["attempt"][i]) if rows["state"][i] == State.INTERRUPTED else ""
+    return "; ".join(filter(None, (rows["exit_reason"][i], why)))
 
 
 # -- reading, once per file ---------------------------------------------------------------------------------------
 
 
-def _read(store: Store, *, keep: bool) -> _Rows:
+def _read(store: Store, *, keep: bool, cache: RowCache | None = None) -> _Rows:
     files = {file.name: file for file in store.row_files()}
-    cached = _cache(store)
+    cached = _cache(store) if cache is None or cache.table is None else cache.table
     known = _unchanged(cached, files)
     seen = set(known["file"].to_pylist())
     fresh = [file for file in files.values() if file.name not in seen]
-    batches = [fresh[i : i + _BATCH] for i in range(0, len(fresh), _BATCH)]
-    with ThreadPoolExecutor(_READERS) as readers:
+    size = min(_BATCH, max(_LEAST_BATCH, -(-len(fresh) // store.readers)))
+    batches = [fresh[i : i + size] for i in range(0, len(fresh), size)]
+    with ThreadPoolExecutor(store.readers) as readers:
         read = list(readers.map(functools.partial(_read_batch, store), batches))
     table = known
     if any(len(rows) for rows, _ in read):
         table = pa.concat_tables([known, *(rows for rows, _ in read)])
         order = np.argsort(np.array(table["file"].to_pylist()), kind="stable")
         table = table.combine_chunks() if (np.diff(order) == 1).all() else table.take(order).combine_chunks()
+    if cache is not None:
+        cache.table = table
     if keep and len(table) and (table is not known or len(known) != len(cached)):
         store.write(_CACHE, table_to_bytes(table))
     columns = {name: table[name].to_pylist() for name in _DECIDING if name != "ended"}
@@ -288,7 +335,7 @@ def _read_batch(store: Store, files: Sequence[RowFile]) -> tuple[pa.Table, list[
         try:
             tables.append(bytes_to_table(store.read_row_file(file.name), check=False))
             good.append(file)
-        except (ValueError, StoreError) as error:
+        except (ValueError, UnreadableFileError) as error:
             damaged.append(DamagedFile(file.name, str(error)))
     table = pa.concat_tables([FIXED_FIELDS.empty_table(), *tables]).combine_chunks()
     try:
@@ -321,82 +368,7 @@ def _unchanged(cached: pa.Table, files: dict[str, RowFile]) -> pa.Table:
 def _cache(store: Store) -> pa.Table:
     """What an earlier collection has read; one that can't be used is simply made again."""
     try:
-        if store.exists(_CACHE):
-            return open_sealed(store.read(_CACHE)).read().replace_schema_metadata().cast(_CACHED_FIELDS)
+        return open_sealed(store.read(_CACHE)).read().replace_schema_metadata().cast(_CACHED_FIELDS)
     except (pa.ArrowException, OSError, ValueError, StoreError):
         pass
     return _CACHED_FIELDS.empty_table()
-
-
-# -- tables -------------------------------------------------------------------------------------------------------
-
-
-def _trials_table(
-    rows: pa.Table, expected: Sequence[TrialSpec], chosen: Sequence[int | None], status: Sequence[str]
-) -> pa.Table:
-    """One line per expected trial; what the sweep file says comes from there, the rest from the chosen rows."""
-    picked = rows.take(pa.array(chosen, pa.int64()))
-    columns: dict[str, pa.Array] = {
-        "trial": pa.array([spec.id for spec in expected]),
-        "stage": pa.array([spec.stage for spec in expected]),
-        "seed": pa.array([spec.seed for spec in expected], pa.int64()),
-        "status": pa.array(status, pa.string()),
-    }
-    names = dict.fromkeys(name for spec in expected for name in spec.parameters)
-    for name in names:
-        columns[PARAMETER_PREFIX + name] = typed_column([spec.parameters.get(name) for spec in expected])
-    left_out = {*columns, "sweep", "parameters", "objective", "budget", "metrics", "curve", "state", "outcome",
-                "file_size", "file_modified_ns"}  # fmt: skip
-    columns |= _metric_columns(picked["metrics"])
-    for name in picked.column_names:
-        if name not in left_out:
-            columns[name] = picked[name]
-    return pa.table(columns)
-
-
-def _metric_columns(summaries: pa.ChunkedArray) -> dict[str, pa.Array]:
-    """``final.<metric>``, ``min.<metric>`` and ``max.<metric>``, null where a trial did not report the metric."""
-    items, parents = _flatten(summaries)
-    names = np.array(items.field("metric").to_pylist(), dtype=object)
-    columns = {}
-    for metric in sorted(set(names)):
-        mine = names == metric
-        absent = np.ones(len(summaries), dtype=bool)
-        absent[parents[mine]] = False
-        for part in ("final", "min", "max"):
-            values = np.full(len(summaries), np.nan)
-            values[parents[mine]] = items.field(part).to_numpy(zero_copy_only=False)[mine]
-            columns[f"{part}.{metric}"] = pa.array(values, pa.float64(), mask=absent)
-    return columns
-
-
-def _flatten(lists: pa.ChunkedArray) -> tuple[pa.StructArray, np.typing.NDArray[np.int64]]:
-    """The items of all lists, and for each the position of its list."""
-    whole = lists.combine_chunks()
-    if isinstance(whole, pa.ChunkedArray):  # of no chunk at all
-        whole = pa.array([], lists.type)
-    return pc.list_flatten(whole), pc.list_parent_indices(whole).to_numpy()
-
-
-def _curves_table(rows: pa.Table, accepted: list[int]) -> pa.Table:
-    picked = rows.select(["trial", "curve"]).take(pa.array(accepted, pa.int64()))
-    points, parents = _flatten(picked["curve"])
-    return pa.table(
-        {"trial": picked["trial"].take(parents), **{n: points.field(n) for n in ("step", "seconds", "metric", "value")}}
-    )
-
-
-def _parquet(table: pa.Table) -> bytes:
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd")
-    return bytes(sink.getvalue().to_pybytes())
-
-
-def _frame(table: pa.Table) -> pd.DataFrame:
-    """Nullable whole numbers stay whole; long integers become doubles, since pandas has nothing wider."""
-    for i, field in enumerate(table.schema):
-        if pa.types.is_decimal(field.type):
-            table = table.set_column(i, field.name, table[field.name].cast(pa.float64()))
-    kinds = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
-    frame: pd.DataFrame = table.to_pandas(types_mapper=kinds.get)
-    return frame

@@ -1,25 +1,13 @@
-"""Where a sweep's results lie, and the only code that writes there.
-
-A file becomes visible whole or not at all: temporary name, fsync, then a link to the final name that fails if the
-name is taken.
-"""
+"""Where a sweep's results lie: ``<results>/<sweep name>/``, in a folder or in a bucket, the same names in both."""
 
 from __future__ import annotations
 
-import contextlib
-import errno
-import os
-import uuid
-from collections.abc import Collection, Iterator
+import abc
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import Final
+from pathlib import Path
 
-from kgen.errors import StoreError
-from kgen.names import ROW_SUFFIX, ROWS_DIR, TEMPORARY_PREFIX
-
-_NO_HARD_LINKS: Final = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
-"""What a link is answered with on some shared file systems."""
+from kgen.names import ROWS_DIR
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,117 +19,85 @@ class RowFile:
     modified_ns: int
 
 
-class Store:
-    """The folder ``<results>/<sweep name>/``."""
+class Store(abc.ABC):
+    """A sweep's results. A file becomes visible whole or not at all. Every method raises StoreError when the place
+    can't be used, and UnreadableFileError when one file can't be read."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    readers = 4
+    """Threads that may well read row files at the same time."""
 
-    def row_files(self) -> list[RowFile]:
-        """Every row file, by name. Nothing there yet is an empty list; an unreadable folder is a StoreError."""
-        try:
-            found = list(self._scan())
-        except FileNotFoundError:
-            return []
-        except OSError as error:
-            raise StoreError(f"{self.root / ROWS_DIR}: can't be listed: {error.strerror}") from error
-        return sorted(found, key=lambda file: file.name)
+    @property
+    @abc.abstractmethod
+    def location(self) -> str:
+        """The place as users know it: a path, ``s3://bucket/prefix/sweep`` or ``gs://…``."""
 
-    def _scan(self) -> Iterator[RowFile]:
-        with os.scandir(self.root / ROWS_DIR) as entries:
-            for entry in entries:
-                if entry.name.startswith(TEMPORARY_PREFIX) or not entry.name.endswith(ROW_SUFFIX):
-                    continue
-                try:
-                    status = entry.stat()
-                except FileNotFoundError:
-                    if entry.is_symlink():  # named now, so that whoever reads it says what is wrong
-                        yield RowFile(entry.name, 0, 0)
-                    continue  # removed since the folder was opened
-                yield RowFile(entry.name, status.st_size, status.st_mtime_ns)
+    @property
+    def address(self) -> str:
+        """The location as any other process of this machine finds it, whatever folder it runs in."""
+        return self.location
+
+    @abc.abstractmethod
+    def row_files(self, prefix: str = "") -> list[RowFile]:
+        """Every row file, by name; or those whose names begin so. Nothing there yet is an empty list."""
+
+    def has_rows(self) -> bool:
+        """Whether there may be row files: said without reading any."""
+        return bool(self.row_files())
 
     def read_row_file(self, name: str) -> bytes:
-        """The bytes of one row file. Raises StoreError when it can't be read."""
+        """The bytes of one row file."""
         return self.read(f"{ROWS_DIR}/{name}")
 
+    def read_row_files(self, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+        """Many of them, as they come: names and bytes. The first that can't be read ends it."""
+        for name in names:
+            yield name, self.read_row_file(name)
+
+    @abc.abstractmethod
     def write_row_file(self, name: str, data: bytes) -> bool:
-        """Publish a row file, whole, once. False if that name exists already (it is then left as it is).
+        """Publish a row file, whole, once. False if that name is taken (what is there is then left as it is)."""
 
-        Raises StoreError when it can't be written: disk full, read-only, gone.
-        """
-        return self._publish(Path(ROWS_DIR, name), data, replace=False)
-
+    @abc.abstractmethod
     def read(self, name: str) -> bytes:
-        """Any file below the root. Raises StoreError when it can't be read."""
-        try:
-            return (self.root / name).read_bytes()
-        except OSError as error:
-            raise StoreError(f"{self.root / name}: can't be read: {error.strerror}") from error
+        """Any file of the results."""
 
+    @abc.abstractmethod
     def exists(self, name: str) -> bool:
-        """Whether there is a file of that name below the root."""
-        return (self.root / name).is_file()
+        """Whether there is a file of that name."""
 
-    def write(self, name: str, data: bytes) -> Path:
-        """Write a derived file, replacing an older one in one step; returns its path. Raises StoreError."""
-        self._publish(Path(name), data, replace=True)
-        return self.root / name
+    @abc.abstractmethod
+    def write(self, name: str, data: bytes) -> str:
+        """Write a derived file, replacing an older one in one step; returns its place as users know it."""
 
+    @abc.abstractmethod
     def keep_only(self, folder: str, names: Collection[str]) -> None:
-        """Remove files that an earlier run left in a folder of derived ones, of the kinds that were written now.
+        """Remove files that an earlier run left in a folder of derived ones, of the kinds that were written now."""
 
-        Raises StoreError when it can't.
-        """
-        kinds = {PurePosixPath(name).suffix for name in names}
-        for path in (self.root / folder).glob("*"):
-            if path.suffix in kinds and path.name not in names:
-                try:
-                    path.unlink()
-                except OSError as error:
-                    raise StoreError(f"{path}: can't be removed: {error.strerror}") from error
+    @abc.abstractmethod
+    def check(self) -> None:
+        """Whether results can be written, said within seconds and before any training: StoreError says why not."""
 
-    def _publish(self, name: Path, data: bytes, *, replace: bool) -> bool:
-        target = self.root / name
-        temporary = target.with_name(f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}")
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                with temporary.open("xb") as file:
-                    file.write(data)
-                    file.flush()
-                    os.fsync(file.fileno())
-                if replace:
-                    temporary.replace(target)
-                elif not _create(temporary, target):
-                    return False
-            finally:
-                temporary.unlink(missing_ok=True)
-            _sync_folder(target.parent)
-        except OSError as error:
-            raise StoreError(f"{target}: can't be written: {error.strerror}") from error
-        return True
+    @abc.abstractmethod
+    def remove(self) -> int:
+        """Remove everything of this sweep's results; returns how many files that were."""
 
 
-def _create(temporary: Path, target: Path) -> bool:
-    """Give a file its final name unless that is taken."""
-    try:
-        os.link(temporary, target)
-    except FileExistsError:
-        return False
-    except OSError as error:
-        if error.errno not in _NO_HARD_LINKS:
-            raise
-        # Names are unique per attempt, so a look first is enough where only a rename is to be had.
-        if target.exists():
-            return False
-        temporary.rename(target)
-    return True
+def is_bucket(location: str) -> bool:
+    """Whether that is the location of a bucket and not of a folder."""
+    return location.startswith(("s3://", "gs://"))
 
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        with contextlib.suppress(OSError):  # the file is there; some shared file systems can't sync a folder
-            os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def open_store(location: str | Path, *, endpoint: str = "", region: str = "", patience: float = 30.0) -> Store:
+    """The results at a place: ``s3://…`` and ``gs://…`` are buckets, all else is a folder.
+
+    ``endpoint`` and ``region`` of a bucket are used where the environment names none; ``patience`` are the seconds for
+    which it may fail to answer before that is an error. Nothing is looked at yet; but
+    StoreError is raised where no bucket can be used at all: a library is missing.
+    """
+    if isinstance(location, str) and is_bucket(location):
+        from kgen.results.bucket import BucketStore
+
+        return BucketStore(location, endpoint=endpoint, region=region, patience=patience)
+    from kgen.results.folder import FolderStore
+
+    return FolderStore(Path(location))

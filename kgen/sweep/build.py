@@ -19,6 +19,7 @@ from kgen.sweep.build_cluster import kubernetes
 from kgen.sweep.command import places_in
 from kgen.sweep.document import Document
 from kgen.sweep.document import Path as FieldPath
+from kgen.sweep.results import ResultsModel, split_results, url_of
 from kgen.sweep.sweepspec import BUILT_IN, Kubernetes, Local, Location, Scheme, SweepSpec, Template, Trainer
 from kgen.sweep.translate import did_you_mean
 
@@ -140,11 +141,13 @@ class Builder:
         return Objective(given.metric, given.goal, given.at)
 
     def _location(self) -> Location:
-        found = model.split_results(self._parsed.results)
+        given, name = self._parsed.results, self._parsed.name
+        found = split_results(url_of(given))
         if found is None:
-            return Location(Scheme.FOLDER, "", str(self._file.parent / self._parsed.results / self._parsed.name))
+            return Location(Scheme.FOLDER, "", str(self._file.parent / url_of(given) / name))
         scheme, root, path = found
-        return Location(Scheme(scheme), root, f"{path}/{self._parsed.name}" if path else self._parsed.name)
+        endpoint, region = (given.endpoint, given.region) if isinstance(given, ResultsModel) else (None, None)
+        return Location(Scheme(scheme), root, f"{path}/{name}" if path else name, endpoint or "", region or "")
 
     def _kubernetes(self) -> Kubernetes:
         made, mistakes = kubernetes(self._parsed, self._read_template)

@@ -7,7 +7,8 @@ from types import MappingProxyType
 from typing import Final
 
 from kgen.sweep.cluster import KubernetesModel
-from kgen.sweep.model import SweepFile, split_results
+from kgen.sweep.model import SweepFile
+from kgen.sweep.results import url_of
 from kgen.sweep.sweepspec import Gpu, Kubernetes, SecretKey, Sharing, Template, Volume
 
 _DEFAULTS: Final = {"cpu": "2", "memory": "4Gi", "ephemeral-storage": "4Gi"}
@@ -102,10 +103,10 @@ def _mistakes(parsed: SweepFile) -> Iterator[Mistake]:
         )
     if given.queue_priority and not given.queue:
         yield (*here, "queue_priority"), given.queue_priority, "a queue beside it: it orders what waits in one"
-    if given.ttl_seconds_after_finished is not None and split_results(parsed.results):
+    if given.ttl_seconds_after_finished is not None and url_of(parsed.results).startswith("pvc://"):
         yield (
             (*here, "ttl_seconds_after_finished"),
-            f"{given.ttl_seconds_after_finished} with results in a claim or a bucket",
+            f"{given.ttl_seconds_after_finished} with results in a claim",
             "nothing: from outside, a finished Job is all that says that its trial is done",
         )
     yield from _same_volumes(given)

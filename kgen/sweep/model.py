@@ -6,9 +6,8 @@ What stands here is also the JSON Schema that editors use. Past :mod:`kgen.sweep
 from __future__ import annotations
 
 import enum
-import re
 from functools import partial
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -39,6 +38,7 @@ from kgen.sweep.fields import (
     wrong,
 )
 from kgen.sweep.grids import Parameters, Tally
+from kgen.sweep.results import Results
 
 
 class Arguments(enum.StrEnum):
@@ -167,32 +167,6 @@ def _check_name(name: str) -> str:
     return name
 
 
-_RESULTS_WORDS: Final = "a folder, pvc://claim/path, s3://bucket/prefix or gs://bucket/prefix"
-_PLACE: Final = re.compile(r"(pvc|s3|gs)://([a-z0-9][a-z0-9.-]{0,252})(?:/(.*))?")
-
-
-def split_results(value: str) -> tuple[str, str, str] | None:
-    """Scheme, claim or bucket, and path of results that lie in no folder of this machine.
-
-    >>> split_results("pvc://results/team/"), split_results("results/")
-    (('pvc', 'results', 'team'), None)
-    """
-    match = _PLACE.fullmatch(value)
-    return (match[1], match[2], (match[3] or "").strip("/")) if match else None
-
-
-def _check_results(value: str) -> str:
-    found = split_results(value)
-    parts = found[2].split("/") if found and found[2] else []
-    if any(part in ("", ".", "..") for part in parts):
-        raise wrong(show(value), f"{_RESULTS_WORDS}, without empty parts, '.' and '..'")
-    if found is None and re.match(r"[a-zA-Z][a-zA-Z0-9+.-]*://", value):
-        raise wrong(show(value), _RESULTS_WORDS)
-    if not value.strip() or not value.isprintable() or value.startswith("~"):
-        raise wrong(show(value), f"{_RESULTS_WORDS} (~ has no meaning here)")
-    return value
-
-
 def _check_version(value: Any) -> Any:
     if value != 1 or isinstance(value, bool):
         raise wrong(show(value), "1, the only version of the format that this kgen reads")
@@ -224,10 +198,10 @@ class SweepFile(Closed):
     budget: BudgetModel = Field(
         default_factory=partial(BudgetModel.model_validate, {}), description="How far each trial may go"
     )
-    results: Annotated[str, AfterValidator(_check_results)] = Field(
+    results: Results = Field(
         "results/",
-        description="Folder of the results, from the folder of this file; on a cluster pvc://claim/path, s3:// or gs://",
-        json_schema_extra={"pattern": r"^(?!~)((pvc|s3|gs)://|(?![a-zA-Z][a-zA-Z0-9+.-]*://)).*\S"},
+        description="Folder of the results, from the folder of this file; on a cluster pvc://claim/path, s3:// or "
+        "gs://, or a mapping with url, endpoint and region",
     )
     local: LocalModel = Field(
         default_factory=partial(LocalModel.model_validate, {}), description="How `kgen run` uses this machine"

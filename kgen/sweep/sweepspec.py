@@ -5,12 +5,12 @@ from __future__ import annotations
 import enum
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from kgen.errors import InputError
-from kgen.names import DEFAULT_STAGE
+from kgen.names import DEFAULT_STAGE, ENV_GS_ENDPOINT, ENV_S3_ENDPOINT, ENV_S3_REGION
 from kgen.spec import Budget, Objective, Value
 from kgen.sweep.model import Arguments, Metrics
 
@@ -66,6 +66,24 @@ class Location:
     """The claim or the bucket; empty for a folder."""
     path: str
     """Folder, or path below the root, of this sweep: it ends with the sweep's name."""
+    endpoint: str = ""
+    """URL of a bucket's service; empty for the cloud's own."""
+    region: str = ""
+    """Of an S3 bucket; empty where the environment says it."""
+
+    @property
+    def in_bucket(self) -> bool:
+        """Whether any machine with the right credentials can read and write there."""
+        return self.scheme in (Scheme.S3, Scheme.GS)
+
+    @property
+    def variables(self) -> Mapping[str, str]:
+        """Environment variables that say where the bucket's service is."""
+        if self.scheme is Scheme.S3:
+            given = {ENV_S3_ENDPOINT: self.endpoint, ENV_S3_REGION: self.region}
+        else:
+            given = {ENV_GS_ENDPOINT: self.endpoint}
+        return {name: value for name, value in given.items() if value}
 
     def __str__(self) -> str:
         return self.path if self.scheme is Scheme.FOLDER else f"{self.scheme}://{self.root}/{self.path}"
@@ -189,8 +207,13 @@ class SweepSpec:
         """Folder of this sweep's results, ``<results>/<name>``. Raises InputError where they lie elsewhere."""
         if self.location.scheme is not Scheme.FOLDER:
             found = str(self.location)
-            raise InputError.of(str(self.file), "results", found, "here a folder: this command reads and writes files")
+            allowed = "here a folder (--results names one) or a bucket: this machine reads and writes there"
+            raise InputError.of(str(self.file), "results", found, allowed)
         return Path(self.location.path)
+
+    def with_results(self, folder: Path) -> Self:
+        """The same sweep, the same trials, with its results in ``<folder>/<name>`` of this machine."""
+        return replace(self, location=Location(Scheme.FOLDER, "", str(folder / self.name)))
 
     @property
     def folder(self) -> Path:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from kgen.errors import Problem
-from kgen.sweep import cluster, grids, model
+from kgen.sweep import cluster, grids, model, results
 from kgen.sweep.document import Document
 from kgen.sweep.document import Path as FieldPath
 from kgen.sweep.fields import show
@@ -57,6 +57,8 @@ def file_path(location: tuple[str | int, ...]) -> FieldPath:
         del parts[kind : kind + 1]
     elif parts[:2] == ["budget", "target"]:
         del parts[3:4]  # share or bound
+    elif parts[:1] == ["results"]:
+        del parts[1:2]  # url or place
     return tuple("except" if part == "except_" else part for part in parts)
 
 
@@ -83,6 +85,7 @@ MODELS: Final[dict[str | int, type[BaseModel]]] = {
     "objective": model.ObjectiveModel,
     "trainer": model.TrainerModel,
     "budget": model.BudgetModel,
+    "results": results.ResultsModel,
     "local": model.LocalModel,
     "kubernetes": cluster.KubernetesModel,
     "execution": cluster.ExecutionModel,

@@ -17,6 +17,7 @@
 Needs pyarrow and nothing else, so it drops into any image.
 """
 
+import kgen.trial.early  # noqa: F401  before whatever takes its time to import
 from kgen.errors import BadParametersError, DataError, DeviceError
 from kgen.spec import Budget, Target, TrialSpec
 from kgen.trial.handle import Decision, Trial

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from kgen.errors import StoreError, TrialError, TrialExit
-from kgen.names import CHECKPOINTS_DIR, row_file
+from kgen.names import row_file
 from kgen.results.rows import Environment, Outcome, State, TrialRow, rows_to_bytes
 from kgen.results.store import Store
 from kgen.spec import Timing, TrialSpec, dump_json
@@ -54,7 +54,9 @@ class Attempt:
         surroundings: Surroundings,
         tail: Tail,
         on_report: Callable[[int, Mapping[str, float]], None] = lambda step, metrics: None,
+        on_failure: Callable[[str], object] = lambda text: None,
     ) -> None:
+        """``on_failure`` gets the error that ended the trainer as text, lines that the row's log ends with too."""
         self.spec = spec
         self.name = attempt
         self.ended = threading.Event()
@@ -64,13 +66,13 @@ class Attempt:
         self._surroundings = surroundings
         self._tail = tail
         self._on_report = on_report
+        self._on_failure = on_failure
         self._printer = ReportPrinter(spec.id)
         self._started = dt.datetime.now(dt.UTC)
         self._began = time.monotonic()
         self._lock = threading.Lock()
         self._environment = surroundings.describe({})
-        checkpoints = surroundings.results / CHECKPOINTS_DIR / spec.id
-        self.trial = Trial(spec, checkpoints=checkpoints, on_report=self._report)
+        self.trial = Trial(spec, checkpoints=surroundings.checkpoints(spec.id, attempt), on_report=self._report)
 
     def _report(self, step: int, metrics: Mapping[str, float]) -> None:
         self._printer(step, metrics)
@@ -101,12 +103,16 @@ class Attempt:
             if verdict.outcome is not None:
                 return Ending(State.COMPLETE, verdict.outcome, verdict.reason, TrialExit.OK)
         elif isinstance(error, TrialError | StoreError):
-            self._tail.add(f"{type(error).__name__}: {error}\n")
+            self._tell(f"{type(error).__name__}: {error}\n")
         else:
-            self._tail.add("".join(traceback.format_exception(error)))
+            self._tell("".join(traceback.format_exception(error)))
         if self.trial.stopping:  # an error on the way out of an interrupted trial is not the trial's fault
             return Ending(State.INTERRUPTED, None, self.trial.ended().reason, TrialExit.INTERRUPTED)
         return Ending(State.FAILED, None, f"{type(error).__name__}: {_first_line(error)}", code)
+
+    def _tell(self, text: str) -> None:
+        self._tail.add(text)
+        self._on_failure(text)
 
     def finish(self, ending: Ending) -> Ending:
         """Write the row, once. A later call changes nothing and returns what the first one said."""
@@ -120,6 +126,9 @@ class Attempt:
                     row = dataclasses.replace(row, attempt=f"{self.name}-{start}")
                 self.row = row
                 self.ended.set()
+                self._surroundings.tidy(self.spec.id, self.name)
+                if row.state is State.COMPLETE:
+                    self.trial.done()
             row = self.row
         return Ending(row.state, row.outcome, row.exit_reason, row.exit_code)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import platform
 import re
+import shutil
+import tempfile
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +16,7 @@ import kgen
 from kgen import names
 from kgen.errors import DataError
 from kgen.results.rows import Environment
+from kgen.results.store import is_bucket
 from kgen.spec import Timing
 from kgen.trial.output import printable
 
@@ -24,7 +27,8 @@ _ATTEMPT = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,62}")
 class Surroundings:
     """What the back end told this process."""
 
-    results: Path
+    results: str
+    """Location of the sweep's results, see :func:`kgen.results.store.open_store`."""
     attempt: str
     """Unique per start of the process."""
     timing: Timing
@@ -51,14 +55,26 @@ class Surroundings:
         if not re.fullmatch(r"\d{1,9}", mates, re.ASCII):
             raise DataError(f"{names.ENV_MATES} is {mates!r}: not a whole number")
         return cls(
-            results=Path(results),
+            results=results,
             attempt=attempt,
             timing=Timing(timing),
             mates=int(mates),
             node=printable(environ.get(names.ENV_NODE) or platform.node()),
             image=printable(environ.get(names.ENV_IMAGE, "")),
-            revision=printable(environ.get(names.ENV_REVISION, "")),
+            revision=printable(environ.get(names.ENV_REVISION) or environ.get(names.ENV_IMAGE_REVISION, "")),
         )
+
+    def checkpoints(self, trial: str, attempt: str) -> Path:
+        """Where a trial's checkpoints lie: the same folder for all its attempts; with results in a bucket a scratch
+        folder of this attempt, since frameworks write checkpoints to files."""
+        if is_bucket(self.results):
+            return Path(tempfile.gettempdir(), f"kgen-{trial}.{attempt}")
+        return Path(self.results, names.CHECKPOINTS_DIR, trial)
+
+    def tidy(self, trial: str, attempt: str) -> None:
+        """Remove what only this attempt could use."""
+        if is_bucket(self.results):
+            shutil.rmtree(self.checkpoints(trial, attempt), ignore_errors=True)
 
     def describe(self, trainer: Mapping[str, str]) -> Environment:
         """The row's environment; ``trainer`` is what the trainer knows of itself (framework, device …)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import math
 import operator
 import threading
@@ -28,6 +29,8 @@ class Decision:
     """Whether the trainer must return now."""
     reason: str = ""
     """Why, in one line; empty while training goes on."""
+    interrupted: bool = False
+    """Whether it stops without a result, so that a checkpoint is worth its time: there are three seconds for it."""
 
 
 @dataclass(slots=True)
@@ -99,10 +102,13 @@ class Trial:
         self._clock = clock
         self._lock = threading.RLock()
         self._counted = 0.0
+        self._earlier = 0.0
+        """Of ``_counted``, what earlier attempts counted up to the checkpoint that this one continues from."""
         self._started_at: float | None = None
         self._counts_itself = False
         self._interrupted: str | None = None
         self._curve = Curve()
+        self._when_done: list[Callable[[], None]] = []
         self.verdict: Verdict | None = None
         """Set once, by the report (or the error) that ended the trial."""
         self.steps = 0
@@ -234,13 +240,17 @@ class Trial:
             with self._lock:
                 if self.verdict is None:
                     if seconds is not None:
-                        self._counted, self._counts_itself = float(seconds), True
+                        self._counted, self._counts_itself = self._earlier + float(seconds), True
                     self.steps = step
                     self._curve.add(step, self._counted, values)
                     self.verdict = self._judge(step, values)
-                decision = Decision(self.verdict is not None, self.verdict.reason if self.verdict else "")
+                decision = self._decision()
             self._on_report(step, values)
             return decision
+
+    def _decision(self) -> Decision:
+        verdict = self.verdict
+        return Decision(False) if verdict is None else Decision(True, verdict.reason, verdict.outcome is None)
 
     def _judge(self, step: int, values: Mapping[str, float]) -> Verdict | None:
         budget = self.budget
@@ -269,14 +279,51 @@ class Trial:
         with self._clock_standing(), self._lock:
             if self.verdict is None:
                 self.verdict = Verdict(Outcome.DIVERGED, reason)
-            return Decision(True, self.verdict.reason)
+            return self._decision()
 
-    def resume_from(self, step: int) -> None:
-        """Say that this attempt continues from a checkpoint at ``step``.
+    def progress(self) -> str:
+        """What was reported and counted so far, as text for a checkpoint: :meth:`resume_from` takes it."""
+        with self._lock:
+            return json.dumps(
+                {
+                    "steps": self.steps,
+                    "seconds": self._counted,
+                    "curve": [[point.step, point.seconds, point.metric, point.value] for point in self._curve.points],
+                }
+            )
 
-        Its counted seconds then lack the earlier part, so its row is never taken for a timing.
+    def resume_from(self, step: int, progress: str | None = None) -> None:
+        """Say that this attempt continues from a checkpoint at ``step``, before its first report.
+
+        With the :meth:`progress` that was kept in the checkpoint, the row has the whole curve, and its seconds are
+        those of all attempts up to their checkpoints; without it they are this attempt's. In neither case is it taken
+        for a timing: the row says ``shared``. Raises ValueError for a text that is not from :meth:`progress`.
         """
+        if progress is not None:
+            self._take_up(progress)
         self.resumed_from_step = step
+
+    def _take_up(self, progress: str) -> None:
+        curve = Curve()
+        try:
+            kept = json.loads(progress)
+            steps, seconds = int(kept["steps"]), float(kept["seconds"])
+            for step, at, metric, value in kept["curve"]:
+                curve.add(int(step), float(at), {str(metric): float(value)})
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"not a trial's progress: {error}") from error
+        with self._clock_standing(), self._lock:
+            self.steps, self._curve = steps, curve
+            self._earlier = self._counted = seconds
+
+    def when_done(self, action: Callable[[], None]) -> None:
+        """Call it once the trial's result is written: to remove what only a retry would have needed."""
+        self._when_done.append(action)
+
+    def done(self) -> None:
+        """The trial's result is written; for :mod:`kgen.trial`, not for trainers."""
+        while self._when_done:
+            self._when_done.pop(0)()
 
     def interrupt(self, reason: str) -> None:
         """Ask for a stop at the next report; for :mod:`kgen.trial`, not for trainers."""

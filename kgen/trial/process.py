@@ -12,18 +12,20 @@ from collections.abc import Iterator, Mapping
 from typing import Final, NoReturn
 
 from kgen import names
-from kgen.errors import DataError, StoreError, TrialError, TrialExit
+from kgen.errors import DataError, StoreError, TrialError, TrialExit, UnreadableFileError
 from kgen.results.rows import State, bytes_to_rows
-from kgen.results.store import Store
+from kgen.results.store import Store, open_store
 from kgen.spec import TrialSpec
 from kgen.trial.attempt import Attempt, Describe, Ending, Train
 from kgen.trial.channel import Channel, Ended, Interrupt, Report, Start, Started, resident_bytes
 from kgen.trial.environment import Surroundings
-from kgen.trial.output import Tail, tee_output
+from kgen.trial.output import Tail, printable, tee_output
 
 GRACE_SECONDS: Final = 3.0
 """How long a trainer may take to return after SIGTERM before its row is written over its head. Kubernetes grants 30,
 an impatient user five."""
+PATIENCE_SECONDS: Final = 600.0
+"""How long a trial tries to write its row into a bucket that does not answer: training went into it."""
 _PARENT: Final = os.getppid()
 
 
@@ -45,6 +47,7 @@ def main(train: Train, *, describe: Describe = dict) -> NoReturn:
             code = process.run_one()
     except (TrialError, StoreError) as error:
         print(f"kgen: {error}", file=sys.stderr)
+        tell_kubelet(str(error))
         code = error.exit_code if isinstance(error, TrialError) else int(TrialExit.NO_DATA)
     sys.stdout.flush()
     sys.stderr.flush()
@@ -58,7 +61,7 @@ class _Process:
         self._train = train
         self._describe = describe
         self._surroundings = Surroundings.read()
-        self._store = Store(self._surroundings.results)
+        self._store = open_store(self._surroundings.results, patience=PATIENCE_SECONDS)
         self._tail: Tail = tee_output()
         self._lock = threading.Lock()
         self._current: Attempt | None = None
@@ -79,17 +82,20 @@ class _Process:
             spec = TrialSpec.from_json(text)
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(f"{names.ENV_TRIAL} is not a trial: {error}") from error
+        self._store.check()  # better said now than after hours of training
         done = accepted_row_file(self._store, spec)
         if done is not None:
             print(f"kgen: trial {spec.id} has a result already ({done}); nothing to do")
             return TrialExit.OK
-        attempt = Attempt(
-            spec, self._surroundings.attempt, store=self._store, surroundings=self._surroundings, tail=self._tail
-        )
+        attempt = Attempt(spec, self._surroundings.attempt, store=self._store, surroundings=self._surroundings,
+                          tail=self._tail, on_failure=_complain)  # fmt: skip
         with self._hearing_signals():
             if not self._begin(attempt):
                 return TrialExit.INTERRUPTED
-            return attempt.run(self._train, self._describe).exit_code
+            ending = attempt.run(self._train, self._describe)
+        if ending.exit_code:
+            tell_kubelet(ending.reason)
+        return ending.exit_code
 
     def leave(self, code: int) -> NoReturn:
         """End at once: frameworks' own exit hooks can hang or crash, and nothing is left to wait for."""
@@ -204,14 +210,25 @@ class _Sender:
         self._channel.send_limited(Report(self._trial, step, dict(metrics)))
 
 
+def _complain(text: str) -> None:
+    """Into the log of the container; the tail has it already."""
+    if sys.__stderr__ is not None:
+        with contextlib.suppress(OSError, ValueError):
+            sys.__stderr__.write(text)
+
+
+def tell_kubelet(reason: str) -> None:
+    """Leave the reason of the end where Kubernetes takes it into the pod's status; elsewhere there is no such file."""
+    with contextlib.suppress(OSError), os.fdopen(os.open(names.TERMINATION_LOG, os.O_WRONLY), "w") as file:
+        file.write(printable(reason))
+
+
 def accepted_row_file(store: Store, spec: TrialSpec) -> str | None:
     """Name of a row file that is a result of this trial already, or None. Unreadable files are no results."""
-    for file in store.row_files():
-        if not file.name.startswith(f"{spec.id}."):
-            continue
+    for file in store.row_files(f"{spec.id}."):
         try:
             rows = bytes_to_rows(store.read_row_file(file.name))
-        except (ValueError, StoreError):
+        except (ValueError, UnreadableFileError):
             continue
         if any(row.trial == spec.id and row.counts_for(spec.objective) for row in rows):
             return file.name

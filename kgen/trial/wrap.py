@@ -32,6 +32,8 @@ STOP_SECONDS: Final = 2.0
 """How long a program may take to end after SIGTERM before it is killed."""
 _LINE_LENGTH: Final = 1 << 20
 """A longer line of output is taken in parts."""
+_COMPLAINT_LENGTH: Final = 500
+"""Of the program's last words, as many characters get into the reason of its end."""
 _LARGEST_STEP: Final = 2**53
 _ERRORS: Final[Mapping[int, type[TrialError]]] = {
     TrialExit.BAD_PARAMETERS: BadParametersError,
@@ -71,12 +73,13 @@ def run_program(trial: Trial, program: Sequence[str], metrics: str) -> None:
 
     Raises the TrialError of its exit code, also when it ends well but said nothing.
     """
+    complaint: list[str] = []
     with TemporaryDirectory(prefix="kgen-trial-") as folder:
         file = Path(folder, "metrics.jsonl")
         file.touch()
         with trial.training(), _started(program, _environment(trial, file)) as process:
             reports = 0
-            for line in _lines(process, trial, file if metrics == "file" else None):
+            for line in _lines(process, trial, file if metrics == "file" else None, complaint):
                 values = parse_line(line)
                 if values is None:
                     continue
@@ -90,7 +93,8 @@ def run_program(trial: Trial, program: Sequence[str], metrics: str) -> None:
     code = process.returncode
     if code != 0:
         what = f"signal {-code}" if code < 0 else f"code {code}"
-        raise _ERRORS.get(code, TrialError)(f"{program[0]} ended with {what}")
+        why = f": {complaint[-1][:_COMPLAINT_LENGTH]}" if complaint else ""
+        raise _ERRORS.get(code, TrialError)(f"{program[0]} ended with {what}{why}")
     if reports == 0:
         where = "standard output" if metrics == "stdout" else "the file named by KGEN_METRICS_FILE"
         raise TrialError(
@@ -162,14 +166,17 @@ def _signal_group(process: subprocess.Popen[str], number: signal.Signals) -> Non
         os.killpg(process.pid, number)
 
 
-def _lines(process: subprocess.Popen[str], trial: Trial, file: Path | None) -> Iterator[str]:
-    """Lines that may hold metrics, as they come; everything printed is passed on and so kept for the row."""
+def _lines(process: subprocess.Popen[str], trial: Trial, file: Path | None, complaint: list[str]) -> Iterator[str]:
+    """Lines that may hold metrics, as they come; everything printed is passed on and so kept for the row.
+
+    At the end ``complaint`` holds the last line on standard error, if there was one.
+    """
     assert process.stdout is not None
     assert process.stderr is not None
     printed: queue.SimpleQueue[str | None] = queue.SimpleQueue()
     readers = [
         threading.Thread(target=_pump, args=(process.stdout, sys.stdout, printed), daemon=True),
-        threading.Thread(target=_pump, args=(process.stderr, sys.stderr, None), daemon=True),
+        threading.Thread(target=_pump, args=(process.stderr, sys.stderr, None, complaint), daemon=True),
     ]
     for reader in readers:
         reader.start()
@@ -195,7 +202,9 @@ def _lines(process: subprocess.Popen[str], trial: Trial, file: Path | None) -> I
                 return
 
 
-def _pump(source: IO[str], target: IO[str], lines: queue.SimpleQueue[str | None] | None) -> None:
+def _pump(
+    source: IO[str], target: IO[str], lines: queue.SimpleQueue[str | None] | None, last: list[str] | None = None
+) -> None:
     try:
         while line := source.readline(_LINE_LENGTH):
             with contextlib.suppress(OSError, ValueError):  # what the terminal can't show is in the row all the same
@@ -203,6 +212,8 @@ def _pump(source: IO[str], target: IO[str], lines: queue.SimpleQueue[str | None]
                 target.flush()
             if lines is not None:
                 lines.put(line)
+            if last is not None and (words := line.strip()):
+                last[:] = [words]
     finally:
         if lines is not None:
             lines.put(None)

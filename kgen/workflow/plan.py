@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from kgen import names
 from kgen.backends.local.devices import Slot, slots
-from kgen.errors import StoreError
 from kgen.plan import Plan, Seen, plan
 from kgen.spec import TrialSpec
 from kgen.sweep import SweepSpec, expand
+from kgen.workflow.store import store_of
 
 if TYPE_CHECKING:
     from kgen.results.collect import Observed
@@ -41,13 +40,9 @@ def plan_on(spec: SweepSpec, places: Sequence[Slot]) -> Plan:
 
 
 def _observe(spec: SweepSpec, trials: Sequence[TrialSpec]) -> Mapping[str, Observed]:
-    folder = spec.results / names.ROWS_DIR
-    try:
-        if not folder.is_dir():
-            return {}  # and pyarrow, half of a plan's time, need not be imported
-    except OSError as error:
-        raise StoreError(f"{folder}: can't be read: {error.strerror}") from error
+    store = store_of(spec)
+    if not store.has_rows():
+        return {}  # and pyarrow, half of a plan's time, need not be imported
     from kgen.results.collect import observe
-    from kgen.results.store import Store
 
-    return observe(Store(spec.results), trials, spec.objective)
+    return observe(store, trials, spec.objective)

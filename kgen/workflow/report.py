@@ -10,6 +10,7 @@ from kgen.report import write_report
 from kgen.results.store import Store
 from kgen.sweep import SweepSpec
 from kgen.workflow.collect import Collected, collect_sweep
+from kgen.workflow.store import store_of
 
 
 def report_sweep(spec: SweepSpec, collected: Collected | None = None) -> tuple[Path, Collected]:
@@ -18,7 +19,12 @@ def report_sweep(spec: SweepSpec, collected: Collected | None = None) -> tuple[P
     Raises MissingExtraError without matplotlib, StoreError when the store can't be read or written.
     """
     collected = collect_sweep(spec) if collected is None else collected
-    store = Store(spec.results)
+    draw_report(spec, collected, store_of(spec))
+    return spec.results / REPORT_DIR / PAGE_FILE, collected
+
+
+def draw_report(spec: SweepSpec, collected: Collected, store: Store) -> None:
+    """Write figures and page of collected results into a store. Raises as :func:`report_sweep` does."""
     written = write_report(
         collected.analysis,
         collected.results.trials,
@@ -29,4 +35,3 @@ def report_sweep(spec: SweepSpec, collected: Collected | None = None) -> tuple[P
     )
     drawn = {path.name for name in written if (path := PurePosixPath(name)).parent.name == FIGURES_DIR}
     store.keep_only(FIGURES_DIR, drawn)
-    return spec.results / REPORT_DIR / PAGE_FILE, collected

@@ -7,26 +7,27 @@ import fcntl
 import importlib.util
 import os
 import shlex
-import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 from kgen.backends.local.devices import Slot, slots
 from kgen.backends.local.pool import Pool
 from kgen.errors import InputError, InterruptedRunError, MissingExtraError, StoreError
 from kgen.names import LOCK_FILE, SWEEP_FILE
 from kgen.plan import Plan
+from kgen.results.folder import FolderStore
 from kgen.results.store import Store
 from kgen.spec import Timing
 from kgen.sweep import SweepSpec
 from kgen.trial.channel import Ended, Message
-from kgen.workflow.collect import Collected
+from kgen.workflow.collect import Collected, collect_sweep
 from kgen.workflow.fuse import Fuse
+from kgen.workflow.interrupt import sigterm_as_interrupt
 from kgen.workflow.plan import plan_on
 from kgen.workflow.report import report_sweep
+from kgen.workflow.store import store_of
 
 
 class Display(Protocol):
@@ -62,7 +63,7 @@ def run_sweep(spec: SweepSpec, display: Display, *, max_failures: int | None = N
     """
     if importlib.util.find_spec("matplotlib") is None:  # said now, not after an hour of training
         raise MissingExtraError("the report at the end of a run", "report")
-    store = Store(spec.results)
+    store = store_of(spec)
     places = slots(spec.local.processes, spec.local.gpus)
     _refuse_shared(spec, places)
     fuse = Fuse(max_failures)
@@ -70,8 +71,22 @@ def run_sweep(spec: SweepSpec, display: Display, *, max_failures: int | None = N
         plan = plan_on(spec, places)
         store.write(SWEEP_FILE, spec.text.encode())
         stopped = _work_off(spec, plan, Pool(spec, plan.pending, slots=places, store=store), fuse, display)
-        page, collected = report_sweep(spec)
+        page, collected = _report(spec)
     return Run(plan, page, collected, stopped)
+
+
+def _report(spec: SweepSpec) -> tuple[Path, Collected]:
+    """Where the results are, or from a copy of those in a bucket."""
+    if not spec.location.in_bucket:
+        return report_sweep(spec)
+    from kgen.workflow.results import open_results
+
+    opened = open_results(spec, connect=_no_cluster)
+    return report_sweep(opened.spec, collect_sweep(opened.spec, opened.pods))
+
+
+def _no_cluster() -> NoReturn:
+    raise AssertionError("a bucket needs no cluster to be read")
 
 
 def _refuse_shared(spec: SweepSpec, places: Sequence[Slot]) -> None:
@@ -95,12 +110,12 @@ def _work_off(spec: SweepSpec, plan: Plan, pool: Pool, fuse: Fuse, display: Disp
 
     display.begin(plan)
     try:
-        with _sigterm_as_interrupt():
+        with sigterm_as_interrupt():
             pool.run(on_event)
     except KeyboardInterrupt:
         again = f"kgen run {shlex.quote(str(spec.file))}"
         raise InterruptedRunError(
-            f"stopped; results so far are in {spec.results}, '{again}' goes on with the rest"
+            f"stopped; results so far are in {spec.location}, '{again}' goes on with the rest"
         ) from None
     finally:
         display.end()
@@ -109,7 +124,12 @@ def _work_off(spec: SweepSpec, plan: Plan, pool: Pool, fuse: Fuse, display: Disp
 
 @contextlib.contextmanager
 def _only_run(store: Store) -> Iterator[None]:
-    """Refuse a second run on the same results; the kernel drops the lock however this process ends."""
+    """Refuse a second run on the same results; the kernel drops the lock however this process ends. A bucket has no
+    locks; two runs there do no harm, but train the same trials."""
+    if not isinstance(store, FolderStore):
+        store.check()
+        yield
+        return
     try:
         store.root.mkdir(parents=True, exist_ok=True)
         lock = (store.root / LOCK_FILE).open("a+")
@@ -131,15 +151,3 @@ def _only_run(store: Store) -> Iterator[None]:
         yield
     finally:
         lock.close()
-
-
-@contextlib.contextmanager
-def _sigterm_as_interrupt() -> Iterator[None]:
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before: Callable[[int, FrameType | None], object] | int | None = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

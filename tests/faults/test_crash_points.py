@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from kgen.results.store import Store
+from kgen.results.folder import FolderStore
 from kgen.workflow.collect import collect_sweep
 from kgen.workflow.plan import make_plan
 from kgen.workflow.run import run_sweep
@@ -24,7 +24,7 @@ HOOK = '''\
 import os
 import signal
 
-import kgen.results.store as store
+import kgen.results.folder as store
 
 point = int(os.environ.get("CRASH_AT", "0"))
 seen = 0
@@ -146,4 +146,4 @@ def test_a_process_that_dies_at_any_step_of_writing_what_is_derived(
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) >= least
-    assert len(Store(spec.results).row_files()) == 3
+    assert len(FolderStore(spec.results).row_files()) == 3

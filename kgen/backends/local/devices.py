@@ -12,8 +12,6 @@ from pathlib import Path
 from kgen import names
 from kgen.spec import Timing
 
-_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS",
-            "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")  # fmt: skip
 _SIBLINGS = "/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
 
 
@@ -36,7 +34,7 @@ class Slot:
         order of float additions, so each bit of a result, no longer depends on what else runs."""
         out = {names.ENV_TIMING: str(self.timing), names.ENV_MATES: str(self.mates)}
         if self.gpu is None:
-            out |= dict.fromkeys(_THREADS, str(max(1, len(self.cpus))))
+            out |= dict.fromkeys(names.THREAD_VARIABLES, str(max(1, len(self.cpus))))
             out |= {"CUDA_VISIBLE_DEVICES": "", names.ENV_GPUS: "0"}
         else:
             out |= {"CUDA_VISIBLE_DEVICES": self.gpu, names.ENV_GPUS: "1", "TF_FORCE_GPU_ALLOW_GROWTH": "true"}

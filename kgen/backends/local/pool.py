@@ -143,11 +143,17 @@ class Pool:
 
     def _environment(self, slot: Slot) -> dict[str, str]:
         trainer = self._spec.trainer
+        bucket = {
+            name: value
+            for name, value in self._spec.location.variables.items()
+            if not any(map(self._environ.get, names.SAME_MEANING[name]))
+        }
         return {
+            **bucket,
             **{name: value for name, value in self._environ.items() if name not in _OF_ONE_TRIAL},
             **slot.environment(),
             **trainer.env,
-            names.ENV_RESULTS: str(self._store.root.resolve()),
+            names.ENV_RESULTS: self._store.address,
             names.ENV_IMAGE: trainer.image,
             names.ENV_REVISION: trainer.revision,
             "PYTHONUNBUFFERED": "1",

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from kgen.errors import StoreError
 from kgen.names import row_file
 from kgen.results.collect import Certificate, Duplicate, Observed, Results, TrialFile, collect, observe
+from kgen.results.folder import FolderStore
 from kgen.results.rows import (
     CurvePoint,
     MetricSummary,
@@ -31,14 +32,13 @@ from kgen.results.rows import (
     rows_to_table,
     table_to_bytes,
 )
-from kgen.results.store import Store
 from kgen.spec import Budget, Objective, Timing, TrialSpec, WrittenFloat
 from tests.unit.results.made import expected, row, write, write_bytes
 
 STEPS, SECONDS = Objective("steps_to_target"), Objective("seconds_to_target")
 
 
-class CountingStore(Store):
+class CountingStore(FolderStore):
     """Counts what is read."""
 
     def __init__(self, root: Path) -> None:
@@ -51,7 +51,7 @@ class CountingStore(Store):
 
 
 def gather(root: Path, count: int, objective: Objective = STEPS) -> Results:
-    return collect(Store(root), expected(count), objective)
+    return collect(FolderStore(root), expected(count), objective)
 
 
 def certify(root: Path, count: int, objective: Objective = STEPS) -> Certificate:
@@ -81,7 +81,8 @@ def test_every_trial_with_a_result_makes_a_complete_sweep(tmp_path: Path) -> Non
     certificate = certify(tmp_path, 3)
     assert certificate.complete
     assert (certificate.expected, certificate.accepted) == (3, 3)
-    nothing = {"missing", "failed", "interrupted", "shared", "duplicates", "damaged", "foreign", "images", "revisions"}
+    nothing = {"missing", "failed", "interrupted", "shared", "duplicates", "damaged", "foreign", "images", "revisions",
+               "digests"}  # fmt: skip
     assert {name for name, value in certificate.to_json().items() if value == ()} == nothing
     assert next(iter(certificate.to_json())) == "complete"
 
@@ -221,7 +222,7 @@ def test_parameters_come_typed_from_the_sweep_file(tmp_path: Path) -> None:
     ]
     trials = [TrialSpec(f"t{i}", "s", "main", p, i, Budget()) for i, p in enumerate(values)]
     write(tmp_path, row("t0", parameters={"rate": 99}))
-    frame = collect(Store(tmp_path), trials, STEPS).trials
+    frame = collect(FolderStore(tmp_path), trials, STEPS).trials
     columns = [str(name) for name in frame.columns if str(name).startswith("param.")]
     kinds = {name.removeprefix("param."): str(frame[name].dtype) for name in columns}
     assert kinds == {"rate": "float64", "units": "Int64", "deep": "boolean", "name": "str", "long": "float64",
@@ -258,7 +259,7 @@ def test_lines_follow_the_sweep_file(tmp_path: Path) -> None:
     for spec in trials:
         write(tmp_path, row(spec.id))
     for order in (trials, trials[::-1]):
-        assert list(collect(Store(tmp_path), order, STEPS).trials["trial"]) == [spec.id for spec in order]
+        assert list(collect(FolderStore(tmp_path), order, STEPS).trials["trial"]) == [spec.id for spec in order]
 
 
 def test_whole_numbers_stay_whole_where_some_are_missing(tmp_path: Path) -> None:
@@ -396,7 +397,7 @@ def test_a_plan_sees_one_state_per_trial(tmp_path: Path) -> None:
     write(tmp_path, row("t1", "b", State.INTERRUPTED, ended=2))
     write(tmp_path, row("t2", timing=Timing.SHARED))
     write(tmp_path, row("foreign"))
-    seen = observe(Store(tmp_path), expected(4), SECONDS)
+    seen = observe(FolderStore(tmp_path), expected(4), SECONDS)
     assert {trial: item.state for trial, item in seen.items()} == {
         "t0": State.COMPLETE, "t1": State.INTERRUPTED, "t2": State.INTERRUPTED,
     }  # fmt: skip
@@ -438,8 +439,8 @@ def test_a_certificate_adds_up_whatever_happened(
         else:
             for item in rows:
                 write(root, item)
-        results = collect(Store(root), expected(5), objective)
-        seen = observe(Store(root), expected(5), objective)
+        results = collect(FolderStore(root), expected(5), objective)
+        seen = observe(FolderStore(root), expected(5), objective)
     c = results.certificate
     parts = [c.missing, *([item.trial for item in items] for items in (c.failed, c.interrupted, c.shared))]
     without = list(itertools.chain(*parts))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from kgen.errors import InputError
-from kgen.sweep import loads
+from kgen.sweep import expand, loads
 from kgen.sweep.sweepspec import Gpu, Kubernetes, Location, Scheme, SecretKey, Sharing, Template
 from tests.unit.sweep.sweeps import ids, messages, only_message, text
 
@@ -121,7 +121,7 @@ def test_a_mistake_is_told_with_what_is_allowed(block: str, message: str) -> Non
 def test_finished_jobs_must_stay_where_they_are_all_that_says_that_a_trial_is_done() -> None:
     block = "{ttl_seconds_after_finished: 60}"
     assert "results in a claim" in only_message(kubernetes=block, results="pvc://results")
-    assert "results in a claim or a bucket" in only_message(kubernetes=block, results="s3://bucket")
+    assert kubernetes(block, results="s3://bucket").ttl_seconds_after_finished == 60  # its rows are seen from anywhere
     assert kubernetes(block, results="/shared").ttl_seconds_after_finished == 60
 
 
@@ -193,6 +193,25 @@ def test_nothing_here_changes_a_trial() -> None:
 )
 def test_results_lie_below_the_sweeps_name(written: str, location: Location) -> None:
     assert loads(text(results=written)).location == location
+
+
+def test_a_buckets_service_may_be_another_than_the_clouds() -> None:
+    given = "{url: s3://lab/a, endpoint: 'https://minio.example:9000/', region: eu-1}"
+    location = loads(text(results=given)).location
+    assert location == Location(Scheme.S3, "lab", "a/sweep", "https://minio.example:9000", "eu-1")
+    assert (str(location), location.in_bucket) == ("s3://lab/a/sweep", True)
+    assert location.variables == {"AWS_ENDPOINT_URL": "https://minio.example:9000", "AWS_REGION": "eu-1"}
+    emulator = loads(text(results="{url: gs://lab, endpoint: 'http://127.0.0.1:4443'}")).location
+    assert emulator.variables == {"STORAGE_EMULATOR_HOST": "http://127.0.0.1:4443"}
+    assert loads(text(results="{url: out}")).location == Location(Scheme.FOLDER, "", "out/sweep")
+    assert loads(text(results="s3://lab")).location.variables == {}
+
+
+def test_other_results_are_the_same_trials_elsewhere() -> None:
+    spec = loads(text(results="s3://bucket/a"))
+    here = spec.with_results(Path("here"))
+    assert here.results == Path("here/sweep")
+    assert expand(here) == expand(spec)
 
 
 def test_commands_that_read_files_say_that_they_need_a_folder() -> None:

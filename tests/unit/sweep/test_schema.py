@@ -58,6 +58,7 @@ ACCEPTED = [
     {"trainer": "{command: [a, '{seed}'], arguments: flags, metrics: file, config: {x: [1, null]}, env: {A: 1, B: x}}"},
     {"local": "{processes: 3, gpus: 0}"},
     {"local": "{processes: auto}", "seed": "9", "repeats": "3", "results": "/data/results"},
+    {"results": "{url: s3://lab/x, endpoint: 'https://minio.example', region: eu-1}"},
 ]
 REFUSED = [
     {"version": "2"},
@@ -104,6 +105,10 @@ REFUSED = [
     {"local": "{processes: 0}"},
     {"local": "{processes: all}"},
     {"results": "ftp://bucket"},
+    {"results": "{url: ftp://bucket}"},
+    {"results": "{url: s3://lab, endpoint: minio}"},
+    {"results": "{endpoint: 'https://minio.example'}"},
+    {"results": "{url: s3://lab, bucket: a}"},
     {"kubernetes": "{queue: Team}"},
     {"kubernetes": "{gpu: {sharing: yes}}"},
     {"kubernetes": "{resources: {cpu: many}}"},

@@ -296,6 +296,61 @@ def test_a_trainer_that_returns_because_it_was_told_to_is_interrupted(new: MakeT
     assert (trial.ended().outcome, trial.ended().reason) == (None, "SIGTERM")
 
 
+# -- going on from a checkpoint
+
+
+def test_progress_taken_up_is_that_of_one_trial(new: MakeTrial, clock: Clock) -> None:
+    first = new(seconds=10)
+    with first.training():
+        clock.run(1 / 3)
+        first.report(step=5, loss=0.1, accuracy=0.2)
+    kept = first.progress()
+    again = new(seconds=10)
+    again.resume_from(5, kept)
+    assert (again.resumed_from_step, again.steps, again.seconds) == (5, 5, first.seconds)
+    with again.training():
+        clock.run(4)
+        again.report(step=6, loss=0.05)
+    assert again.snapshot()[1][:2] == first.snapshot()[1]
+    assert again.snapshot()[0] == (MetricSummary("accuracy", 0.2, 0.2, 0.2), MetricSummary("loss", 0.05, 0.05, 0.1))
+    with again.training():
+        clock.run(6)
+        decision = again.report(step=7, loss=0.01)
+    assert decision.reason == "budget of 10 seconds spent", "of which the earlier attempt counted a part"
+
+
+def test_a_trainer_that_counts_its_own_seconds_counts_on_top_of_earlier_ones(new: MakeTrial) -> None:
+    first = new()
+    first.report(step=5, seconds=3, loss=1)
+    again = new()
+    again.resume_from(5, first.progress())
+    again.report(step=6, seconds=2, loss=1)
+    assert again.seconds == 5
+
+
+def test_without_progress_seconds_are_those_of_the_attempt(new: MakeTrial, clock: Clock) -> None:
+    trial = new()
+    trial.resume_from(40)
+    with trial.training():
+        clock.run(2)
+    assert (trial.resumed_from_step, trial.seconds, trial.snapshot()) == (40, 2, ((), ()))
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"steps": 1, "seconds": 0, "curve": [1]}', '{"steps": "x"}'])
+def test_what_is_no_progress_changes_nothing(new: MakeTrial, text: str) -> None:
+    trial = new()
+    with pytest.raises(ValueError, match=r"."):
+        trial.resume_from(5, text)
+    assert (trial.resumed_from_step, trial.steps, trial.snapshot()) == (None, 0, ((), ()))
+
+
+def test_only_a_stop_without_a_result_is_worth_a_checkpoint(new: MakeTrial) -> None:
+    going, done, stopped = new(), new(steps=5), new()
+    stopped.interrupt("SIGTERM")
+    reports = [trial.report(step=5, loss=1) for trial in (going, done, stopped)]
+    assert [(report.stop, report.interrupted) for report in reports] == [(False, False), (True, False), (True, True)]
+
+
 # -- what is reported
 
 

@@ -170,6 +170,13 @@ def test_leaving_without_a_word_is_a_result(tmp_path: Path, line: str) -> None:
     assert "Traceback" not in job.row.log
 
 
+def test_a_crash_is_printed_as_well(tmp_path: Path) -> None:
+    """Whoever looks at the pod's log has no row at hand."""
+    job = Job(tmp_path, body("raise ValueError('a bug')"))
+    assert job.end() == 1
+    assert job.output.count("ValueError: a bug") == job.row.log.count("ValueError: a bug") == 1
+
+
 def test_a_trainer_that_crashes_before_main_leaves_no_row(tmp_path: Path) -> None:
     assert Job(tmp_path, "import kgen.trial, nothing_of_that_name").end() == 1
     assert rows(tmp_path) == []
@@ -249,6 +256,15 @@ def test_a_trainer_that_nobody_listens_to_goes_on(tmp_path: Path) -> None:
 
 
 # -- signals
+
+
+def test_sigterm_before_the_trial_begins(tmp_path: Path) -> None:
+    """By a handler: as the first process of a container it would not be ended by the default."""
+    job = Job(tmp_path, HEAD + "print('imports', flush=True)\ntime.sleep(60)\n")
+    job.wait_for("imports")
+    job.process.send_signal(signal.SIGTERM)
+    assert job.end() == 143
+    assert rows(tmp_path) == []
 
 
 def test_a_trainer_that_listens_ends_at_its_next_report(tmp_path: Path) -> None:

@@ -183,6 +183,7 @@ def test_output_in_another_encoding_than_the_terminals(tmp_path: Path) -> None:
         ("exit 66", 66, "DataError: sh ended with code 66"),
         ("echo '{\"loss\": 1}'; exit 3", 1, "TrialError: sh ended with code 3"),
         ("kill -9 $$", 1, "TrialError: sh ended with signal 9"),
+        ("echo first >&2; echo ' why ' >&2; echo; exit 64", 64, "BadParametersError: sh ended with code 64: why"),
         ("true", 1, 'TrialError: sh ended without one metric: expected JSON lines like {"step": 50, "loss": 0.3} on '
                     "standard output"),
     ],

@@ -13,16 +13,16 @@ from pathlib import Path
 import pytest
 
 from kgen.errors import StoreError
+from kgen.results.folder import FolderStore
 from kgen.results.rows import bytes_to_rows, rows_to_bytes
-from kgen.results.store import Store
 from tests.unit.results.made import read_all, row
 
 IS_ROOT = os.geteuid() == 0
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "results" / "sweep")
+def store(tmp_path: Path) -> FolderStore:
+    return FolderStore(tmp_path / "results" / "sweep")
 
 
 @pytest.fixture
@@ -41,16 +41,16 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", folder], check=True)
 
 
-def temporary(store: Store) -> list[str]:
+def temporary(store: FolderStore) -> list[str]:
     return [name for name in read_all(store.root) if name.startswith(".tmp-")]
 
 
-def test_nothing_written_yet_is_no_error(store: Store) -> None:
+def test_nothing_written_yet_is_no_error(store: FolderStore) -> None:
     assert store.row_files() == []
     assert not store.exists("sweep.yaml")
 
 
-def test_row_files_are_listed_by_name_with_what_tells_a_change(store: Store) -> None:
+def test_row_files_are_listed_by_name_with_what_tells_a_change(store: FolderStore) -> None:
     store.write_row_file("b.parquet", b"22")
     store.write_row_file("a.parquet", b"1")
     first, second = store.row_files()
@@ -58,14 +58,14 @@ def test_row_files_are_listed_by_name_with_what_tells_a_change(store: Store) -> 
     assert first.modified_ns == (store.root / "rows" / "a.parquet").stat().st_mtime_ns
 
 
-def test_what_is_no_row_file_is_not_listed(store: Store) -> None:
+def test_what_is_no_row_file_is_not_listed(store: FolderStore) -> None:
     store.write_row_file("a.parquet", b"1")
     for name in (".tmp-0123", "notes.txt", "a.parquet.bak"):
         (store.root / "rows" / name).touch()
     assert [file.name for file in store.row_files()] == ["a.parquet"]
 
 
-def test_a_link_to_nowhere_is_listed_and_hides_no_other(store: Store) -> None:
+def test_a_link_to_nowhere_is_listed_and_hides_no_other(store: FolderStore) -> None:
     store.write_row_file("b.parquet", b"1")
     (store.root / "rows" / "a.parquet").symlink_to("nowhere")
     assert [file.name for file in store.row_files()] == ["a.parquet", "b.parquet"]
@@ -73,14 +73,14 @@ def test_a_link_to_nowhere_is_listed_and_hides_no_other(store: Store) -> None:
         store.read_row_file("a.parquet")
 
 
-def test_a_row_file_is_never_overwritten(store: Store) -> None:
+def test_a_row_file_is_never_overwritten(store: FolderStore) -> None:
     assert store.write_row_file("a.parquet", b"first")
     assert not store.write_row_file("a.parquet", b"second")
     assert store.read_row_file("a.parquet") == b"first"
     assert temporary(store) == []
 
 
-def test_of_many_writers_of_one_name_exactly_one_wins(store: Store) -> None:
+def test_of_many_writers_of_one_name_exactly_one_wins(store: FolderStore) -> None:
     start = threading.Barrier(8)
     won: list[int] = []
 
@@ -99,8 +99,8 @@ def test_of_many_writers_of_one_name_exactly_one_wins(store: Store) -> None:
     assert temporary(store) == []
 
 
-def test_a_derived_file_is_replaced_in_one_step(store: Store) -> None:
-    assert store.write("collected/a.csv", b"first") == store.root / "collected" / "a.csv"
+def test_a_derived_file_is_replaced_in_one_step(store: FolderStore) -> None:
+    assert store.write("collected/a.csv", b"first") == str(store.root / "collected" / "a.csv")
     with (store.root / "collected" / "a.csv").open("rb") as reader:
         store.write("collected/a.csv", b"second, and longer")
         assert reader.read() == b"first"  # who has it open reads the old one to its end
@@ -108,7 +108,7 @@ def test_a_derived_file_is_replaced_in_one_step(store: Store) -> None:
 
 
 @pytest.mark.parametrize("number", [errno.EPERM, errno.ENOTSUP, errno.ENOSYS])
-def test_without_hard_links_a_rename_does(store: Store, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+def test_without_hard_links_a_rename_does(store: FolderStore, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     def no_link(source: Path, target: Path) -> None:
         raise OSError(number, os.strerror(number))
 
@@ -119,7 +119,9 @@ def test_without_hard_links_a_rename_does(store: Store, monkeypatch: pytest.Monk
     assert temporary(store) == []
 
 
-def test_a_folder_that_cannot_be_synced_does_not_undo_a_write(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_cannot_be_synced_does_not_undo_a_write(
+    store: FolderStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     real = os.fsync
 
     def fsync(descriptor: int) -> None:
@@ -132,7 +134,7 @@ def test_a_folder_that_cannot_be_synced_does_not_undo_a_write(store: Store, monk
 
 
 @pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC, errno.EDQUOT])
-def test_a_disk_that_fails_leaves_nothing(store: Store, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+def test_a_disk_that_fails_leaves_nothing(store: FolderStore, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     def fsync(descriptor: int) -> None:
         raise OSError(number, os.strerror(number))
 
@@ -143,7 +145,7 @@ def test_a_disk_that_fails_leaves_nothing(store: Store, monkeypatch: pytest.Monk
 
 
 def test_a_full_disk_is_said_and_leaves_nothing(small_disk: Path) -> None:
-    store = Store(small_disk)
+    store = FolderStore(small_disk)
     assert store.write_row_file("a.parquet", b"x" * 60_000)
     with pytest.raises(StoreError, match="No space left on device"):
         store.write_row_file("b.parquet", b"x" * 120_000)
@@ -155,7 +157,7 @@ def test_a_read_only_folder_is_said(tmp_path: Path) -> None:
     if not IS_ROOT:
         (tmp_path / "results").mkdir(mode=0o500)
         with pytest.raises(StoreError, match="Permission denied"):
-            Store(tmp_path / "results").write_row_file("a.parquet", b"1")
+            FolderStore(tmp_path / "results").write_row_file("a.parquet", b"1")
         return
     folder = tmp_path / "results"
     folder.mkdir()
@@ -164,7 +166,7 @@ def test_a_read_only_folder_is_said(tmp_path: Path) -> None:
         pytest.skip("no read-only folder here")
     try:
         with pytest.raises(StoreError, match="Read-only file system"):
-            Store(folder).write_row_file("a.parquet", b"1")
+            FolderStore(folder).write_row_file("a.parquet", b"1")
     finally:
         subprocess.run(["umount", folder], check=True)
 
@@ -173,14 +175,14 @@ def test_a_read_only_folder_is_said(tmp_path: Path) -> None:
 def test_a_file_where_a_folder_should_be_is_said(tmp_path: Path, name: str) -> None:
     (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / name).write_text("a file")
-    store = Store(tmp_path / "results" / "sweep")
+    store = FolderStore(tmp_path / "results" / "sweep")
     with pytest.raises(StoreError, match="can't be listed: Not a directory"):
         store.row_files()
     with pytest.raises(StoreError, match="can't be written"):
         store.write_row_file("a.parquet", b"1")
 
 
-def test_a_folder_that_may_not_be_read_is_an_error_and_not_empty(store: Store) -> None:
+def test_a_folder_that_may_not_be_read_is_an_error_and_not_empty(store: FolderStore) -> None:
     store.write_row_file("a.parquet", b"1")
     folder = store.root / "rows"
     folder.chmod(0)
@@ -188,11 +190,11 @@ def test_a_folder_that_may_not_be_read_is_an_error_and_not_empty(store: Store) -
 import os, sys
 from pathlib import Path
 from kgen.errors import StoreError
-from kgen.results.store import Store
+from kgen.results.folder import FolderStore
 if os.geteuid() == 0:
     os.setuid(65534)
 try:
-    print(Store(Path({str(store.root)!r})).row_files())
+    print(FolderStore(Path({str(store.root)!r})).row_files())
 except StoreError as error:
     print(error)
 """
@@ -211,8 +213,8 @@ except StoreError as error:
 WRITER = """
 import os, sys
 from pathlib import Path
-from kgen.results.store import Store
-store = Store(Path(sys.argv[1]))
+from kgen.results.folder import FolderStore
+store = FolderStore(Path(sys.argv[1]))
 data = Path(sys.argv[2]).read_bytes()
 for generation in range(60):
     reader, writer = os.pipe()
@@ -244,7 +246,7 @@ def test_a_writer_killed_at_any_moment_leaves_whole_files_only(tmp_path: Path) -
         [sys.executable, "-c", WRITER, root, tmp_path / "data"], text=True, capture_output=True, check=False
     )
     assert done.stdout == "done\n", done.stderr
-    store = Store(root)
+    store = FolderStore(root)
     files = store.row_files()
     assert len(files) >= 60
     for file in files:

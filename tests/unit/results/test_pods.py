@@ -1,0 +1,176 @@
+"""What pods say beside rows: digests, and the ends that left no row; kept when the pods are gone."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from kgen.cli.collect import certificate_lines
+from kgen.results.collect import Results, TrialFile, collect
+from kgen.results.folder import FolderStore
+from kgen.results.pods import PODS, PodSeen, PodState, merged, pods_from_bytes, pods_to_bytes
+from kgen.results.rows import State
+from kgen.spec import Objective
+from tests.unit.results.made import START, expected, row, write
+
+KILLED = "killed for using more than its memory (1Gi)"
+
+
+def pod(
+    trial: str = "t0", attempt: str = "a", state: PodState = PodState.FAILED, at: float = 0, **more: Any
+) -> PodSeen:
+    """One that was created so many seconds after noon and ended a second later, out of memory if it failed."""
+    moment = START + dt.timedelta(seconds=at)
+    end = moment + dt.timedelta(seconds=1)
+    values: dict[str, Any] = {"pod": f"pod-{attempt}", "node": "n1", "image_digest": "sha256:1", "created": moment}
+    if state is PodState.FAILED:
+        values |= {"reason": "OutOfMemory", "message": KILLED, "exit_code": 137, "started": moment, "ended": end}
+    return PodSeen(trial, attempt, state, **(values | more))
+
+
+def gather(root: Path, count: int, *pods: PodSeen) -> Results:
+    return collect(FolderStore(root), expected(count), Objective("steps_to_target"), pods)
+
+
+def line(results: Results, trial: str = "t0") -> dict[str, Any]:
+    (found,) = results.trials[results.trials["trial"] == trial].to_dict("records")
+    return {str(name): value for name, value in found.items()}
+
+
+def test_an_attempt_that_left_no_row_failed_for_its_pods_reason(tmp_path: Path) -> None:
+    write(tmp_path, row("t0"))
+    results = gather(tmp_path, 3, pod("t1", "b"))
+    certificate = results.certificate
+    assert certificate.failed == (TrialFile("t1", "", f"OutOfMemory: {KILLED}"),)
+    assert certificate.missing == ("t2",)
+    assert certificate.expected == certificate.accepted + len(certificate.failed) + len(certificate.missing) == 3
+    shown = line(results, "t1")
+    assert (shown["status"], shown["exit_reason"], shown["exit_code"]) == ("failed", f"OutOfMemory: {KILLED}", 137)
+    assert (shown["node"], shown["attempt"], shown["image_digest"]) == ("n1", "b", "sha256:1")
+    assert shown["started"] == pd.Timestamp(START)
+    assert pd.isna(shown["steps"])  # no row is invented
+    assert f"failed: t1 (OutOfMemory: {KILLED}; no row)" in certificate_lines(certificate)
+    assert line(results, "t2")["status"] == "missing"
+
+
+def test_a_result_counts_whatever_other_pods_came_to(tmp_path: Path) -> None:
+    write(tmp_path, row("t0", "a"))
+    results = gather(tmp_path, 1, pod("t0", "b", at=60), pod("t0", "a", PodState.SUCCEEDED))
+    assert results.certificate.complete
+    assert not results.certificate.failed
+    assert (line(results)["status"], line(results)["exit_reason"]) == ("reached", "a ended")
+
+
+@pytest.mark.parametrize("state", [PodState.PENDING, PodState.RUNNING])
+def test_what_runs_again_has_not_failed(tmp_path: Path, state: PodState) -> None:
+    results = gather(tmp_path, 1, pod(attempt="b"), pod(attempt="a", state=state, at=60))
+    assert results.certificate.missing == ("t0",)
+    assert not results.certificate.failed
+
+
+def test_the_last_thing_known_of_a_trial_counts(tmp_path: Path) -> None:
+    """A row that an attempt left, against a pod that left none."""
+    write(tmp_path, row("t0", "a", State.FAILED, ended=30))
+    assert line(gather(tmp_path, 1, pod(attempt="b", at=60)))["exit_code"] == 137
+    write(tmp_path, row("t0", "c", State.FAILED, ended=120))
+    results = gather(tmp_path, 1)
+    assert line(results)["exit_reason"] == "c ended"
+    assert results.certificate.failed == (TrialFile("t0", "t0.c.parquet", "c ended"),)
+
+
+def test_a_pods_own_row_says_it_better(tmp_path: Path) -> None:
+    write(tmp_path, row("t0", "a", State.FAILED, ended=0.5))
+    results = gather(tmp_path, 1, pod(attempt="a", reason="Crash", message="the trainer crashed"))
+    assert line(results)["exit_reason"] == "a ended"
+
+
+def test_an_interrupted_row_is_told_what_was_behind_its_signal(tmp_path: Path) -> None:
+    write(tmp_path, row("t0", "a", State.INTERRUPTED))
+    write(tmp_path, row("t1", "b", State.INTERRUPTED))
+    late = pod("t0", "a", reason="DeadlineExceeded", message="ran longer than its pod may")
+    results = gather(tmp_path, 2, late, pod("t1", "b", reason="Interrupted", message="its pod was told to end"))
+    assert line(results)["exit_reason"] == "a ended; DeadlineExceeded: ran longer than its pod may"
+    assert line(results, "t1")["exit_reason"] == "b ended"
+    assert [item.reason for item in results.certificate.interrupted] == [
+        "a ended; DeadlineExceeded: ran longer than its pod may", "b ended",
+    ]  # fmt: skip
+
+
+def test_digests_of_images_are_told_and_mixed_ones_are_a_warning(tmp_path: Path) -> None:
+    uid = "0" * 36
+    write(tmp_path, row("t0", uid))
+    write(tmp_path, row("t1", "b"))
+    write(tmp_path, row("t2", f"{uid[:-1]}1-2"))  # a container that was started again in its pod
+    done = PodState.SUCCEEDED
+    pods = [pod("t0", uid, done), pod("t2", f"{uid[:-1]}1", done, image_digest="sha256:2")]
+    results = gather(tmp_path, 3, *pods)
+    assert list(results.trials["image_digest"].fillna("")) == ["sha256:1", "", "sha256:2"]
+    assert results.certificate.digests == ("sha256:1", "sha256:2")
+    assert "mixed image digests: sha256:1, sha256:2" in certificate_lines(results.certificate)
+    assert pq.read_table(tmp_path / "collected/trials.parquet")["image_digest"].to_pylist() == [
+        "sha256:1", None, "sha256:2",
+    ]  # fmt: skip
+
+
+def test_what_was_seen_is_not_lost_when_the_pods_are_gone(tmp_path: Path) -> None:
+    write(tmp_path, row("t0", "a"))
+    first = gather(tmp_path, 2, pod("t0", "a", PodState.SUCCEEDED), pod("t1", "b"))
+    again = gather(tmp_path, 2)
+    assert again.certificate == first.certificate
+    assert again.trials.equals(first.trials)
+    third = gather(tmp_path, 2, pod("t1", "c", PodState.RUNNING, at=99))
+    assert third.certificate.missing == ("t1",)
+    assert {seen.attempt for seen in pods_from_bytes((tmp_path / PODS).read_bytes())} == {"a", "b", "c"}
+
+
+def test_the_same_rows_and_pods_give_the_same_bytes(tmp_path: Path) -> None:
+    pods = [pod("t1", "b"), pod("t0", "a", PodState.SUCCEEDED), pod("t1", "c", at=5)]
+    contents = []
+    for name, order in (("one", pods), ("two", pods[::-1])):
+        root = tmp_path / name
+        write(root, row("t0", "a"))
+        for _ in range(2):
+            gather(root, 2, *order)
+        contents.append({path.name: path.read_bytes() for path in (root / "collected").iterdir()})
+    one, two = contents
+    assert one.keys() == two.keys() == {"pods.parquet", "rows.parquet", "trials.parquet", "curves.parquet"}
+    one.pop("rows.parquet"), two.pop("rows.parquet")  # which has the files' times
+    assert one == two
+
+
+def test_a_sweep_that_never_was_on_a_cluster_has_no_file_of_pods(tmp_path: Path) -> None:
+    write(tmp_path, row("t0"))
+    assert pd.isna(line(gather(tmp_path, 1))["image_digest"])
+    assert not (tmp_path / PODS).exists()
+
+
+def test_a_damaged_file_of_pods_is_named_and_made_anew(tmp_path: Path) -> None:
+    gather(tmp_path, 1, pod())
+    data = bytearray((tmp_path / PODS).read_bytes())
+    data[20] ^= 1
+    (tmp_path / PODS).write_bytes(data)
+    certificate = gather(tmp_path, 1).certificate
+    assert [item.file for item in certificate.damaged] == [PODS]
+    assert certificate.missing == ("t0",)
+    assert gather(tmp_path, 1, pod()).certificate.failed
+
+
+def test_an_end_that_was_seen_is_never_taken_back(tmp_path: Path) -> None:
+    ended, stale = pod(), pod(state=PodState.RUNNING, image_digest="")
+    assert merged([ended], [stale]) == (ended,)
+    (both,) = merged([stale], [pod(image_digest="")])
+    assert both.state is PodState.FAILED
+    (both,) = merged([pod(state=PodState.RUNNING)], [pod(image_digest="", node="")])
+    assert (both.image_digest, both.node) == ("sha256:1", "n1")
+
+
+def test_bytes_and_back() -> None:
+    pods = (pod(), PodSeen("t1", "b", PodState.PENDING))
+    assert pods_from_bytes(pods_to_bytes(pods)) == pods
+    with pytest.raises(ValueError, match="not a whole Parquet file"):
+        pods_from_bytes(b"something else")
