@@ -16,6 +16,7 @@ from kgen.cli import (
     collect,
     describe,
     diff,
+    doctor,
     get,
     init,
     logs,
@@ -70,6 +71,7 @@ for module in (
     logs,
     wait,
     act,
+    doctor,
 ):  # in the order of help
     module.register(app)
 

@@ -24,6 +24,10 @@ Context = Annotated[str | None, typer.Option("--context", help="Context of the k
 Kubeconfig = Annotated[
     Path | None, typer.Option("--kubeconfig", help="Kubeconfig file; else KUBECONFIG, else ~/.kube/config")
 ]
+Results = Annotated[
+    Path | None,
+    typer.Option("--results", metavar="DIR", help="Results on this machine, in DIR/<sweep>, instead of the file's"),
+]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask")]
 
 

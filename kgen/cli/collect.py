@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kgen.cli.arguments import SweepFile
+from kgen.cli.arguments import Context, Kubeconfig, Namespace
+from kgen.cli.in_cluster import InCluster, ServiceAccount, collect_in_cluster
+from kgen.cli.results import Image, Results, SweepOrFile, fetch_results
+from kgen.errors import InputError
 
 if TYPE_CHECKING:
     from kgen.results.collect import Certificate
@@ -18,14 +20,39 @@ def register(app: typer.Typer) -> None:
     app.command(help="Merge row files into tables, with a certificate of completeness")(collect)
 
 
-def collect(file: SweepFile = Path("sweep.yaml")) -> None:
-    """Write ``collected/`` and say what is there and what is not."""
+def collect(
+    sweep: SweepOrFile = "sweep.yaml",
+    results: Results = None,
+    image: Image = "",
+    in_cluster: InCluster = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="With --in-cluster, in a pod: every sweep whose results the pod has")
+    ] = False,
+    service_account: ServiceAccount = "",
+    namespace: Namespace = None,
+    context: Context = None,
+    kubeconfig: Kubeconfig = None,
+) -> None:
+    """Fetch what is new, write ``collected/`` and say what is there and what is not."""
     from kgen.names import COLLECTED_DIR
-    from kgen.sweep import load
     from kgen.workflow.collect import collect_sweep
 
-    spec = load(file)
-    collected = collect_sweep(spec)
+    if in_cluster:
+        collect_in_cluster(
+            sweep,
+            kubeconfig,
+            context,
+            namespace,
+            everything=everything,
+            image=image,
+            service_account=service_account,
+        )
+        return
+    if everything or service_account:
+        found = "--all" if everything else "--service-account"
+        raise InputError.of("the command line", found, f"{found} without --in-cluster", "both, or neither")
+    opened = fetch_results(sweep, kubeconfig, context, namespace, results=results, image=image)
+    spec, collected = opened.spec, collect_sweep(opened.spec, opened.pods)
     print("\n".join(certificate_lines(collected.results.certificate)))
     print(f"tables: {spec.results / COLLECTED_DIR}")
 
@@ -37,11 +64,11 @@ def certificate_lines(certificate: Certificate) -> list[str]:
     if c.missing:
         lines.append(f"missing: {', '.join(c.missing)}")
     for word, files in (("failed", c.failed), ("interrupted", c.interrupted), ("on a shared device", c.shared)):
-        lines += [f"{word}: {item.trial} ({item.reason}; {item.file})" for item in files]
+        lines += [f"{word}: {item.trial} ({item.reason}; {item.file or 'no row'})" for item in files]
     lines += [f"more than one result: {d.trial}, {d.accepted} counts, not {', '.join(d.others)}" for d in c.duplicates]
     lines += [f"damaged: {item.file} ({item.reason})" for item in c.damaged]
     lines += [f"foreign: {item.file} (trial {item.trial}: {item.reason})" for item in c.foreign]
-    for word, different in (("images", c.images), ("revisions", c.revisions)):
+    for word, different in (("images", c.images), ("image digests", c.digests), ("revisions", c.revisions)):
         if len(different) > 1:
             lines.append(f"mixed {word}: {', '.join(different)}")
     return lines

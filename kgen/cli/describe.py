@@ -134,7 +134,8 @@ def sweep_lines(seen: SeenSweep) -> Iterator[str]:
         yield _field("Image", seen.spec.trainer.image)
         yield _field("Results", str(seen.spec.location))
     if not seen.rows_read:
-        yield _field("Rows", "unchecked: the results can't be read from here, a finished Job counts as a result")
+        why = seen.unread or "the results can't be read from here, a finished Job counts as a result"
+        yield _field("Rows", f"unchecked: {why}")
     yield _field("Trials", str(len(seen.trials)))
     groups: dict[str, list[SeenTrial]] = {}
     for trial in seen.trials:

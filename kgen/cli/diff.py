@@ -43,6 +43,8 @@ def diff(
     spec = load(file)
     api = connect(kubeconfig, context, namespace, sweep_namespace=spec.kubernetes.namespace)
     prepared = prepare(spec, api, namespace=namespace or "")
+    if prepared.seen.unread:
+        print(f"kgen: {prepared.seen.unread}", file=sys.stderr)
     for line in _lines(prepared):
         print(line)
     sys.stdout.flush()

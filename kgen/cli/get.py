@@ -58,6 +58,7 @@ def sweeps(
     now = datetime.now(UTC)
     for sweep in seen:
         _warn(sweep.trouble)
+        _warn(sweep.unread)
     if output is ListOutput.NAME:
         _print(f"sweep/{sweep.name}" for sweep in seen)
         return
@@ -113,6 +114,7 @@ def trials(
         seen = see_sweeps(api, labels=labels) if sweep is None else [see_sweep(api, sweep, labels=labels)]
         for one in seen:
             _warn(one.trouble)
+            _warn(one.unread)
         chosen = choose([(one.name, trial) for one in seen for trial in one.trials])
         _show(chosen, api.namespace, output, several=sweep is None, header=not no_headers)
 
@@ -261,6 +263,7 @@ def sweep_json(sweep: SeenSweep) -> dict[str, Any]:
         "trials": len(sweep.asked),
         "trouble": sweep.trouble or None,
         "rows_read": sweep.rows_read,
+        "rows_unread": sweep.unread or None,
         "counts": {str(state): sweep.counts[state] for state in State},
     }
 

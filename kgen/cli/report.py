@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import typer
 
-from kgen.cli.arguments import SweepFile
+from kgen.cli.arguments import Context, Kubeconfig, Namespace
+from kgen.cli.results import Image, Results, SweepOrFile, fetch_results
 
 
 def register(app: typer.Typer) -> None:
@@ -14,13 +13,21 @@ def register(app: typer.Typer) -> None:
     app.command(help="Draw the figures and make the page from the results so far")(report)
 
 
-def report(file: SweepFile = Path("sweep.yaml")) -> None:
-    """Collect, draw, and print the answer."""
+def report(
+    sweep: SweepOrFile = "sweep.yaml",
+    results: Results = None,
+    image: Image = "",
+    namespace: Namespace = None,
+    context: Context = None,
+    kubeconfig: Kubeconfig = None,
+) -> None:
+    """Fetch what is new, collect, draw, and print the answer."""
     from kgen.cli.text import answer_table
-    from kgen.sweep import load
+    from kgen.workflow.collect import collect_sweep
     from kgen.workflow.report import report_sweep
 
-    page, collected = report_sweep(load(file))
+    opened = fetch_results(sweep, kubeconfig, context, namespace, results=results, image=image)
+    page, collected = report_sweep(opened.spec, collect_sweep(opened.spec, opened.pods))
     certificate = collected.results.certificate
     if not certificate.complete:
         print(f"so far: {certificate.accepted:,} of {certificate.expected:,} trials have a result")

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kgen.cli.arguments import Context, Kubeconfig, Namespace, SweepFile, Yes, cluster_command, connect
+from kgen.cli.arguments import Context, Kubeconfig, Namespace, SweepFile, Yes, cluster_command, connect, find_sweep
 from kgen.cli.boundary import drop_output
+from kgen.cli.in_cluster import InCluster, ServiceAccount
 from kgen.cli.text import count, typed
 from kgen.errors import InputError, InterruptedRunError, TrialsFailedError
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from kgen.backends.kubernetes.api import Api
     from kgen.backends.kubernetes.create import Progress, Waiting
     from kgen.workflow.prepare import Prepared
@@ -59,12 +62,18 @@ def submit(
             show_default=False,
         ),
     ] = None,
+    in_cluster: InCluster = False,
+    image: Annotated[str, typer.Option("--image", help="With --in-cluster: of the Job; else trainer.image")] = "",
+    service_account: ServiceAccount = "",
 ) -> None:
     """Plan, ask, create, and with --wait stay."""
     from kgen.cli import forecast
     from kgen.sweep import load
     from kgen.workflow.prepare import prepare
 
+    if in_cluster and _is_inside(kubeconfig, context):
+        _inside(str(file), namespace, rerun_stale, replace_running, max_failures)
+        return
     spec = load(file)
     if dry_run is DryRun.CLIENT:
         _render_only(file, namespace or "")
@@ -76,12 +85,16 @@ def submit(
     print(flush=True)
     from kgen.workflow.submit import needs_yes, refuse
 
-    refuse(prepared, attached=wait)
+    refuse(prepared, attached=wait or in_cluster)
     if dry_run is DryRun.SERVER:
         _server_dry_run(prepared)
         return
     _ask(prepared, needs_yes(prepared), yes=yes)
-    if wait:
+    if in_cluster:
+        flags = [*["--rerun-stale"] * rerun_stale, *["--replace-running"] * replace_running]
+        flags += [] if max_failures is None else ["--max-failures", str(max_failures)]
+        _by_job(prepared, api, flags, image, service_account, wait=wait)
+    elif wait:
         _attached(prepared, api, max_failures)
     else:
         _detached(prepared, api)
@@ -139,14 +152,65 @@ def _detached(prepared: Prepared, api: Api) -> None:
         printer.say("nothing to do")
 
 
-def _attached(prepared: Prepared, api: Api, max_failures: int | None) -> None:
+def _is_inside(kubeconfig: Path | None, context: str | None) -> bool:
+    from kgen.workflow.in_cluster import is_inside
+
+    return is_inside(kubeconfig, context)
+
+
+def _inside(
+    given: str, namespace: str | None, rerun_stale: bool, replace_running: bool, max_failures: int | None
+) -> None:
+    """What the Job does: the sweep is the one that the cluster holds, and nobody can be asked."""
+    from kgen.cli import forecast
+    from kgen.workflow.interrupt import sigterm_as_interrupt
+    from kgen.workflow.prepare import prepare
+    from kgen.workflow.results import stored_sweep
+    from kgen.workflow.submit import refuse
+    from kgen.workflow.submitting import submitting_since
+
+    with sigterm_as_interrupt():
+        api, name = find_sweep(given, None, None, namespace)
+        since = submitting_since(api, name)
+        prepared = prepare(
+            stored_sweep(api, name),
+            api,
+            namespace=api.namespace,
+            rerun_stale=rerun_stale,
+            replace_running=replace_running,
+            has_file=False,
+        )
+        for line in forecast.lines(prepared, api.context):
+            print(line)
+        print(flush=True)
+        refuse(prepared)
+        _attached(prepared, api, max_failures, since)
+
+
+def _by_job(prepared: Prepared, api: Api, flags: list[str], image: str, service_account: str, *, wait: bool) -> None:
+    from kgen.cli.in_cluster import raise_ended, say_submitted, watch
+    from kgen.workflow.in_cluster import submit_job
+
+    if not prepared.plan.pending:
+        print("nothing to do")
+        return
+    begun = submit_job(
+        prepared, api, Printer(prepared).event, flags=flags, image=image, service_account=service_account
+    )
+    if wait:
+        raise_ended(api, begun, watch(api, begun))
+    else:
+        say_submitted(begun, prepared.spec.name, api)
+
+
+def _attached(prepared: Prepared, api: Api, max_failures: int | None, since: datetime | None = None) -> None:
     from kgen.cli.watching import Lines, failures, success
     from kgen.workflow.submit import submit_attached
 
     name = prepared.spec.name
     try:
         done = submit_attached(
-            prepared, api, Printer(prepared).event, Lines(), again=typed(), max_failures=max_failures
+            prepared, api, Printer(prepared).event, Lines(), again=typed(), max_failures=max_failures, since=since
         )
     except KeyboardInterrupt:
         held = ", what was held back is not created" if prepared.spec.max_parallel is not None else ""

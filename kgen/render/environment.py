@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Any, Final
@@ -19,6 +20,7 @@ _GONE_WITH_THE_POD: Final = frozenset(
     ("configMap", "downwardAPI", "emptyDir", "ephemeral", "image", "projected", "secret")
 )
 """Volumes that are no place for results."""
+_CPU: Final = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(m?)")
 
 
 class Environment:
@@ -50,6 +52,9 @@ class Environment:
             ),
         ]
         taken = {item["name"] for item in own}
+        where = draft.spec.location.variables.items()
+        own += [_variable(name, value) for name, value in where if name not in taken]
+        taken |= {item["name"] for item in own}
         kept = []
         for item in draft.sequence(container, "env", (*draft.container_path, "env")):
             name = draft.value(item.get("name")) if isinstance(item, dict) else None
@@ -57,7 +62,22 @@ class Environment:
                 draft.note(f"env: {name} of the template is replaced by the sweep file's")
             else:
                 kept.append(item)
-        return [*own, *kept]
+        taken |= {draft.value(item.get("name")) for item in kept if isinstance(item, dict)}
+        cores = self._cores()
+        threads = [_variable(name, cores) for name in names.THREAD_VARIABLES if cores and name not in taken]
+        return [*own, *threads, *kept]
+
+    def _cores(self) -> str:
+        """Threads for work on a CPU: as many as the container may use cores, because libraries see all of the node's,
+        and with more threads than its share it is held up. ``kgen run`` does the same, so with one core each bit of a
+        result is the same there and here. Empty where there is a device, or no limit."""
+        resources = self._container.get("resources")
+        limits = resources.get("limits") if isinstance(resources, dict) else None
+        limit = str(self._draft.value(limits.get("cpu")) if isinstance(limits, dict) else "")
+        found = _CPU.fullmatch(limit)
+        if found is None or self._accelerators() or self._pod.get("resourceClaims"):
+            return ""
+        return str(max(1, int(float(found[1]) / (1000 if found[2] else 1))))
 
     def _results(self) -> str:
         """Where the trial writes its row. A folder will do where a volume is mounted."""

@@ -158,10 +158,10 @@ class _Merge(Draft):
         if kubernetes.queue:
             spec["suspend"] = True
         ttl = self.value(spec.get("ttlSecondsAfterFinished"))
-        if ttl is not None and self.spec.location.scheme is not Scheme.FOLDER:
+        if ttl is not None and self.spec.location.scheme is Scheme.PVC:
             self.wrong(
                 ("spec", "ttlSecondsAfterFinished"),
-                f"{show(ttl)} with results in a claim or a bucket",
+                f"{show(ttl)} with results in a claim",
                 "nothing: from outside, a finished Job is all that says that its trial is done",
             )
 

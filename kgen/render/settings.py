@@ -51,7 +51,7 @@ class Settings:
             "tolerations": [*gpu_tolerations(given), *kubernetes["tolerations"]],
             "affinity": _affinity(given, kubernetes["affinity"], origins),
             "volumes": volumes,
-            "mounts": [_mount(volume) for volume in given.volumes],
+            "mounts": [mount_of(volume) for volume in given.volumes],
             "pod_failure_policy": pod_failure_policy(),
         }
         self._budget = spec.budget.to_json()
@@ -92,7 +92,8 @@ def _volume(volume: Volume, number: int, origins: Origins) -> dict[str, Any]:
     return made
 
 
-def _mount(volume: Volume) -> dict[str, Any]:
+def mount_of(volume: Volume) -> dict[str, Any]:
+    """How a container has it."""
     made: dict[str, Any] = {"name": volume.name, "mountPath": volume.mount_path}
     if volume.read_only:
         made["readOnly"] = True

@@ -76,6 +76,7 @@ _TURNED_AWAY: Final = re.compile(r"UnexpectedAdmissionError|OutOf.+|NodeAffinity
 _LOW_ON: Final = re.compile(
     r"(?:The node was low on resource: |Usage of EmptyDir volume |[Pp]od ephemeral |Container )\S.*"
 )
+_METRICS: Final = re.compile(r"\s*\{.*\}\s*")
 _BY_POLICY: Final = re.compile(r"Container (\S+) for pod \S+ failed with exit code (\d+) ")
 
 
@@ -152,10 +153,14 @@ def _memory_of(pod: Pod, container: Container) -> str:
 
 
 def _last_words(container: Container | None) -> str:
-    """The last line of what it left as termination message: of a log, that is the error."""
+    """The last line of what it left as termination message: of a log, that is the error.
+
+    Metrics are passed over: standard output and standard error get into a log in any order.
+    """
     said = read.text(container.terminated, "message") if container else ""
     lines = [each for each in said[-8 * read.LONGEST :].splitlines() if each.strip()]
-    return read.line(lines[-1]) if lines else ""
+    words = [each for each in lines if not _METRICS.fullmatch(each)]
+    return read.line((words or lines or [""])[-1])
 
 
 def by_policy(condition: Mapping[str, Any], said: str = "") -> Ending | None:

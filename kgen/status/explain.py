@@ -59,7 +59,7 @@ _RETRY: Final = "`kgen retry {trial}` tries it again."
 
 def explain(status: TrialStatus) -> str:
     """What to do about it, in a sentence or two; empty if there is nothing to say."""
-    advice = _ADVICE[status.reason]
+    advice = _ADVICE[Reason.DELETED if status.state is State.MISSING else status.reason]
     if status.state is State.FAILED and "kgen retry" not in advice and "kgen submit" not in advice:
         advice = f"{advice} {_RETRY}".strip()
     return advice.format(

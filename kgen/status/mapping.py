@@ -20,6 +20,7 @@ from kgen.status.starting import why_not_started
 _RANGE: Final = re.compile(r"(?:^|,)([0-9]{1,9})(?:-([0-9]{1,9}))?(?=,|$)")
 _COMPLETE: Final = "complete"
 _FAILED: Final = "failed"
+_NO_JOB: Final = "it has no Job"
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,14 +153,15 @@ def _without_job(case: _Case, deleted: bool) -> _Finding:
         return replace(found, message=f"{found.message or 'its pod runs on'}; its Job is gone".removeprefix("; "))
     if any(pod.is_deleting for pod in case.pods):
         return _Finding(State.PENDING, Reason.TERMINATING, "its Job is deleted, its pod is still ending")
-    gone = "its Job was deleted" if deleted or case.events or case.pods else "it has no Job"
+    gone = "its Job was deleted" if deleted or case.events or case.pods else _NO_JOB
     if isinstance(case.row, Row) and case.row.state == _FAILED:
         return _Finding(
             State.FAILED, Reason.CRASH, f"it failed: {case.row.reason}; {gone}".replace("failed: ;", "failed;")
         )
+    reason = Reason.NONE if gone == _NO_JOB else Reason.DELETED
     if isinstance(case.row, Row):
-        return _Finding(State.MISSING, Reason.DELETED, f"{gone}; its last attempt was interrupted")
-    return _Finding(State.MISSING, Reason.DELETED, gone)
+        return _Finding(State.MISSING, reason, f"{gone}; its last attempt was interrupted")
+    return _Finding(State.MISSING, reason, gone)
 
 
 def _with_job(case: _Case, job: Object) -> _Finding:

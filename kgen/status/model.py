@@ -71,7 +71,7 @@ class Reason(enum.StrEnum):
     """Its Job is complete; the results can't be read from here."""
     # missing
     DELETED = "Deleted"
-    """Somebody deleted its Job, or it was never created."""
+    """Somebody deleted its Job, of which there are traces; one that was never created has no reason."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,22 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
 
 from kgen import names
 from kgen.backends.kubernetes.create import create
-from kgen.backends.kubernetes.objects import Kind
-from kgen.backends.kubernetes.remove import Deleted, delete, delete_all
-from kgen.errors import ClusterError, InputError, InterruptedRunError
+from kgen.backends.kubernetes.objects import Kind, list_objects
+from kgen.backends.kubernetes.remove import Deleted, delete, delete_all, wait_until_gone
+from kgen.errors import ClusterError, InputError, InterruptedRunError, StoreError, TimedOutError
 from kgen.render import render
+from kgen.render.tools import tool_selector
 from kgen.status import Reason, State
-from kgen.workflow.observe import SeenSweep, SeenTrial, see_sweep, selector
+from kgen.sweep import SweepSpec
+from kgen.sweep.sweepspec import Scheme
+from kgen.workflow.observe import SeenSweep, SeenTrial, see_sweep, selector, trials_selector
+from kgen.workflow.results import far_results
 from kgen.workflow.submit import OnEvent, as_retry, raise_unfinished, remove
+from kgen.workflow.submitting import end_submit_job
 
 if TYPE_CHECKING:
     from kgen.backends.kubernetes.api import Api
+
+
+GONE_SECONDS: Final = 90.0
+"""How long a sweep's pods may take to end before its results are removed: a program may use half a minute of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """What there is of a sweep, and would be lost with it."""
+
+    unfinished: int
+    """Jobs that have not ended."""
+    running: int
+    """Those of them that run: what they have done so far would be lost."""
+    ended: int
+    succeeded: int
+    """Jobs that are Complete."""
+    location: str
+    """Where its results lie; empty where its file is gone or can't be read."""
+    row_files: int | None
+    """None where they can't be counted from here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +52,8 @@ class Removed:
 
     jobs: int
     config_maps: int = 0
+    result_files: int | None = None
+    """None where the results stay."""
 
 
 def cancel(api: Api, name: str, *, again: str) -> Deleted:
@@ -34,6 +62,7 @@ def cancel(api: Api, name: str, *, again: str) -> Deleted:
     ``again`` is the command that goes on where it was interrupted. Raises InputError, ClusterError,
     InterruptedRunError.
     """
+    submitting = end_submit_job(api, name)  # first, or it would go on to create what is deleted here
     seen = see_sweep(api, name, reasons=False)
     jobs = [t.job for t in seen.trials if t.job is not None and not t.status.state.ended]
     made = delete(api, jobs)
@@ -42,18 +71,86 @@ def cancel(api: Api, name: str, *, again: str) -> Deleted:
         raise ClusterError(f"{made.error}\n{words}")
     if made.interrupted:
         raise InterruptedRunError(f"stopped: {words}")
-    return made
+    return replace(made, deleted=(*filter(None, [submitting]), *made.deleted))
 
 
-def remove_sweep(api: Api, name: str) -> Removed:
-    """Delete a sweep's Jobs, their pods, and its ConfigMaps; never results. Raises InputError, ClusterError."""
-    jobs = delete_all(api, Kind.JOB, selector(name))
+def holdings(
+    api: Api, name: str, *, results: bool = False, image: str = "", on_event: Callable[[str], None] = lambda _: None
+) -> Holdings:
+    """What a sweep has; changes nothing. Only with ``results`` rows in a claim are counted, through a pod.
+
+    Raises InputError where there is no such sweep, ClusterError; with ``results`` StoreError, too.
+    """
+    seen = see_sweep(api, name, reasons=False)
+    jobs = [trial.status for trial in seen.trials if trial.job is not None]
+    unfinished = [status for status in jobs if not status.state.ended]
+    return Holdings(
+        unfinished=len(unfinished),
+        running=sum(status.state is State.RUNNING for status in unfinished),
+        ended=len(jobs) - len(unfinished),
+        succeeded=sum(status.state is State.SUCCEEDED for status in jobs),
+        location="" if seen.spec is None else str(seen.spec.location),
+        row_files=_count_rows(api, seen.spec, results=results, image=image, on_event=on_event),
+    )
+
+
+def _count_rows(
+    api: Api, spec: SweepSpec | None, *, results: bool, image: str, on_event: Callable[[str], None]
+) -> int | None:
+    if spec is None or (spec.location.scheme is Scheme.PVC and not results):
+        return None
+    try:
+        with far_results(spec, image=image, connect=lambda: api, on_event=on_event) as source:
+            return len(source.row_files())
+    except (ClusterError, StoreError):
+        if results:
+            raise
+        return None
+
+
+def remove_sweep(
+    api: Api,
+    name: str,
+    *,
+    results: bool = False,
+    image: str = "",
+    on_event: Callable[[str], None] = lambda _: None,
+) -> Removed:
+    """Delete a sweep's Jobs, their pods, and its ConfigMaps; its results only if asked to, with everything in them.
+
+    Interrupted anywhere, it can be done again. Raises InputError, ClusterError; for results StoreError, and
+    TimedOutError where pods that may still write there do not end. ``image`` is that of the pod which reaches a claim.
+    """
+    files = None
+    if results:
+        spec = _spec_of(see_sweep(api, name, reasons=False))
+        with far_results(spec, image=image, writable=True, connect=lambda: api, on_event=on_event) as source:
+            source.row_files()  # what can't be reached is said before anything is deleted
+            jobs = _delete_jobs(api, name)
+            _until_no_trial_writes(api, name)
+            files = source.remove()
+    else:
+        jobs = _delete_jobs(api, name)
+    delete(api, list_objects(api, Kind.POD, tool_selector(names.COMPONENT_FETCH, name))[0])
     # The one with the sweep's file goes last: until then, everything can still be seen and deleted again.
-    files = delete_all(api, Kind.CONFIG_MAP, f"{selector(name)},{names.LABEL_COMPONENT}={names.COMPONENT_FILES}")
+    sources = delete_all(api, Kind.CONFIG_MAP, f"{selector(name)},{names.LABEL_COMPONENT}={names.COMPONENT_FILES}")
     maps = delete_all(api, Kind.CONFIG_MAP, selector(name))
-    if not jobs and not files and not maps:
+    if not jobs and not sources and not maps:
         see_sweep(api, name)  # says that there is none, and which there are
-    return Removed(jobs, files + maps)
+    return Removed(jobs, sources + maps, files)
+
+
+def _delete_jobs(api: Api, name: str) -> int:
+    submitting = end_submit_job(api, name)  # first, or it would go on to create what is deleted here
+    return bool(submitting) + delete_all(api, Kind.JOB, selector(name))
+
+
+def _until_no_trial_writes(api: Api, name: str) -> None:
+    pods = list_objects(api, Kind.POD, trials_selector(name))[0]
+    try:
+        wait_until_gone(api, pods, trials_selector(name), timeout=GONE_SECONDS)
+    except TimedOutError as error:
+        raise TimedOutError(f"{error}; the results stay as long as these pods may write there") from error
 
 
 def retry(
@@ -73,22 +170,27 @@ def retry(
     ClusterError, InterruptedRunError.
     """
     seen = see_sweep(api, name)
-    if seen.spec is None:
-        raise InputError.of(
-            "the command line", "SWEEP",
-            f"{name}: {seen.trouble or f'its ConfigMap {names.sweep_config_map(name)} is gone'}",
-            "a sweep whose file is in the cluster; 'kgen submit FILE' brings it back",
-        )  # fmt: skip
+    spec = _spec_of(seen)
     chosen = _named(seen, trials) if trials else _all(seen, failed=failed, missing=missing)
     if not chosen:
         return ()
-    rendered = render(seen.spec, [t.spec for t in chosen if t.spec is not None], namespace=api.namespace)
+    rendered = render(spec, [t.spec for t in chosen if t.spec is not None], namespace=api.namespace)
     manifests = {manifest.trial: manifest for manifest in rendered.jobs}
     remove(api, name, [trial.job for trial in chosen if trial.job is not None], on_event, again=again)
     jobs = [as_retry(manifests[t.id], t.job, _why(t)) if _has_failed(t) else manifests[t.id] for t in chosen]
     made = create(api, jobs, on_event=on_event)
     raise_unfinished(made, len(jobs), again)
     return made.created + made.unchanged
+
+
+def _spec_of(seen: SeenSweep) -> SweepSpec:
+    if seen.spec is None:
+        raise InputError.of(
+            "the command line", "SWEEP",
+            f"{seen.name}: {seen.trouble or f'its ConfigMap {names.sweep_config_map(seen.name)} is gone'}",
+            "a sweep whose file is in the cluster; 'kgen submit FILE' brings it back",
+        )  # fmt: skip
+    return seen.spec
 
 
 def _all(seen: SeenSweep, *, failed: bool, missing: bool) -> list[SeenTrial]:

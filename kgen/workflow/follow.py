@@ -12,7 +12,7 @@ from kgen import names
 from kgen.backends.kubernetes.failure import ApiError
 from kgen.backends.kubernetes.objects import Kind
 from kgen.backends.kubernetes.watch import Mirror, Type
-from kgen.status import Object
+from kgen.status import UNREAD, Object
 from kgen.sweep import SweepSpec
 from kgen.workflow.observe import (
     Objects,
@@ -21,11 +21,11 @@ from kgen.workflow.observe import (
     assemble,
     needs_events,
     no_sweep,
-    read_rows,
-    selector,
     stored_spec,
     trials_of,
+    trials_selector,
 )
+from kgen.workflow.rows import RowReader, SeenRows
 
 if TYPE_CHECKING:
     from kgen.backends.kubernetes.api import Api
@@ -52,14 +52,15 @@ class Following:
         self._on_trouble = on_trouble
         self._clock = clock
         self._stack = contextlib.ExitStack()
-        self._mirror = Mirror(api, selector(name), on_trouble=on_trouble)
+        self._mirror = Mirror(api, trials_selector(name), on_trouble=on_trouble)
         self._events: Mirror | None = None
         self._wanting_events: float | None = None
         self._may_read_events = True
         self._deleted: set[str] = set()
         self._met: set[str] = set()
         self._shown: dict[str, object] = {}
-        self._rows = read_rows(spec)
+        self._reader = RowReader(spec)
+        self._rows = SeenRows(UNREAD)
         self._trials = trials_of(spec)
         self._seen: SeenSweep | None = None
 
@@ -76,6 +77,7 @@ class Following:
             self._stack.close()
             raise no_sweep(self._api, self._name)
         self._met.update(map(_trial_of, jobs))
+        self._read_rows()
         self._changed()
         return self
 
@@ -109,9 +111,14 @@ class Following:
                 (self._deleted.add if change.type is Type.DELETED else self._deleted.discard)(trial)
                 ended = ended or bool(change.item.get("status", {}).get("conditions"))
         if ended:
-            self._rows = read_rows(self._spec)
+            self._read_rows()
         self._seen = None
         return self._changed()
+
+    def _read_rows(self) -> None:
+        before, self._rows = self._rows, self._reader.read()
+        if self._rows.trouble and self._rows.trouble != before.trouble and self._on_trouble is not None:
+            self._on_trouble(self._rows.trouble)
 
     def _changed(self) -> list[SeenTrial]:
         found = []

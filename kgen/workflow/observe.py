@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -21,7 +20,7 @@ from kgen.render.sweep_object import sweep_from_objects
 from kgen.spec import TrialSpec, Value, load_json
 from kgen.status import UNREAD, Object, Reason, Row, State, TrialStatus, Unread, group_by_trial, read, status_of
 from kgen.sweep import SweepSpec, expand
-from kgen.sweep.sweepspec import Scheme
+from kgen.workflow.rows import SeenRows, read_rows
 
 if TYPE_CHECKING:
     from kgen.backends.kubernetes.api import Api
@@ -64,6 +63,8 @@ class SeenSweep:
     rows_read: bool
     """Whether the results can be read from here."""
 
+    unread: str = ""
+    """Why the results can't be read from here although they lie where they could be."""
     trouble: str = ""
     """Why the file that the cluster holds can't be read, if it can't: then only trials with a Job are known."""
 
@@ -100,13 +101,14 @@ class Objects:
     """Trials whose Jobs were there before."""
 
 
-Rows = Mapping[str, tuple[Row, str]]
-"""Trial → what the results say of it, and the image that made it."""
-
-
 def selector(sweep: str) -> str:
     """The label selector of everything of a sweep."""
     return f"{names.LABEL_SWEEP}={sweep}"
+
+
+def trials_selector(sweep: str) -> str:
+    """Selects a sweep's trials: Jobs and pods in which kgen itself works have its name, but no trial's."""
+    return f"{selector(sweep)},{names.LABEL_TRIAL}"
 
 
 def see_sweep(api: Api, name: str, *, labels: str = "", reasons: bool = True) -> SeenSweep:
@@ -114,15 +116,16 @@ def see_sweep(api: Api, name: str, *, labels: str = "", reasons: bool = True) ->
 
     Raises InputError if there is none of that name, ClusterError if the cluster can't be read.
     """
-    with ThreadPoolExecutor(1) as beside:  # the server works at one list while the other is read
-        listing = beside.submit(list_objects, api, Kind.POD, selector(name))
+    with ThreadPoolExecutor(2) as beside:  # the server works at one list while the other is read, and a bucket, too
+        listing = beside.submit(list_objects, api, Kind.POD, trials_selector(name))
         spec, config, trouble = stored_spec(api, name)
-        jobs = _list_jobs(api, selector(name), labels)
-        pods = listing.result()[0]
+        reading = beside.submit(read_rows, spec)
+        jobs = _list_jobs(api, trials_selector(name), labels)
+        pods, rows = listing.result()[0], reading.result()
     if config is None and not jobs:
         raise no_sweep(api, name)
     events = _events(api, f"{name}-") if reasons and needs_events(jobs, pods) else []
-    seen = assemble(api.namespace, name, spec, Objects(config, jobs, pods, events), read_rows(spec))
+    seen = assemble(api.namespace, name, spec, Objects(config, jobs, pods, events), rows)
     seen = replace(seen, trouble=trouble)
     return _with_jobs(seen) if labels else seen
 
@@ -160,8 +163,8 @@ def no_sweep(api: Api, name: str) -> InputError:
 
 def see_existing(api: Api, spec: SweepSpec) -> SeenSweep:
     """What is there of a sweep file's sweep: maybe nothing. The file is the one given, not the one stored."""
-    jobs = list_objects(api, Kind.JOB, selector(spec.name))[0]
-    pods = list_objects(api, Kind.POD, selector(spec.name))[0] if jobs else []
+    jobs = list_objects(api, Kind.JOB, trials_selector(spec.name))[0]
+    pods = list_objects(api, Kind.POD, trials_selector(spec.name))[0] if jobs else []
     events = _events(api, f"{spec.name}-") if needs_events(jobs, pods) else []
     return assemble(api.namespace, spec.name, spec, Objects(None, jobs, pods, events), read_rows(spec))
 
@@ -216,23 +219,27 @@ def see_sweeps(api: Api, *, labels: str = "") -> list[SeenSweep]:
     """Every sweep of the namespace, by name; with ``labels`` only trials whose Jobs have these. Raises as
     :func:`see_sweep`."""
     managed = f"{names.LABEL_MANAGED_BY}={names.FIELD_MANAGER}"
+    trials = f"{managed},{names.LABEL_TRIAL}"
     configs = {_sweep_of(c): c for c in list_objects(api, Kind.CONFIG_MAP, f"{managed},{_IS_SWEEP}")[0]}
     jobs: dict[str, list[Object]] = {name: [] for name in configs}
     pods: dict[str, list[Object]] = {name: [] for name in configs}
     for by_sweep, found in (
-        (jobs, _list_jobs(api, managed, labels)),
-        (pods, list_objects(api, Kind.POD, managed)[0]),
+        (jobs, _list_jobs(api, trials, labels)),
+        (pods, list_objects(api, Kind.POD, trials)[0]),
     ):
         for item in found:
             by_sweep.setdefault(_sweep_of(item), []).append(item)
-    seen = []
-    for name in sorted(jobs):
-        spec, trouble = _parse(api, configs[name]) if name in configs else (None, "")
-        objects = Objects(configs.get(name), jobs[name], pods.get(name, []))
-        seen.append(replace(assemble(api.namespace, name, spec, objects, read_rows(spec)), trouble=trouble))
+    parsed = {name: _parse(api, configs[name]) if name in configs else (None, "") for name in sorted(jobs)}
+    with ThreadPoolExecutor(_READERS) as readers:  # so that a bucket that does not answer is waited for once
+        rows = readers.map(read_rows, [spec for spec, _ in parsed.values()])
+        seen = []
+        for (name, (spec, trouble)), seen_rows in zip(parsed.items(), rows, strict=True):
+            objects = Objects(configs.get(name), jobs[name], pods.get(name, []))
+            seen.append(replace(assemble(api.namespace, name, spec, objects, seen_rows), trouble=trouble))
     return [_with_jobs(sweep) for sweep in seen] if labels else seen
 
 
+_READERS = 8
 _IS_SWEEP = f"{names.LABEL_COMPONENT}={names.COMPONENT_SWEEP}"
 
 
@@ -289,20 +296,6 @@ def needs_events(jobs: Iterable[Object], pods: Iterable[Object]) -> bool:
     return any(pod.get("status", {}).get("phase") == "Pending" for pod in pods)
 
 
-def read_rows(spec: SweepSpec | None) -> Rows | Unread:
-    """What the results say, where they lie in a folder that this machine has."""
-    if spec is None or spec.location.scheme is not Scheme.FOLDER:
-        return UNREAD
-    folder = Path(spec.location.path)
-    if not folder.is_dir():  # no trial has written yet, or the volume is not here
-        return {} if folder.parent.is_dir() else UNREAD
-    from kgen.results.collect import observe
-    from kgen.results.store import Store
-
-    found = observe(Store(spec.results), expand(spec), spec.objective)
-    return {trial: (Row(str(row.state), row.outcome or "", row.reason), row.image) for trial, row in found.items()}
-
-
 def trials_of(spec: SweepSpec | None) -> dict[str, TrialSpec]:
     """The trials that a file asks for, by id."""
     return {} if spec is None else {trial.id: trial for trial in expand(spec)}
@@ -313,13 +306,14 @@ def assemble(
     name: str,
     spec: SweepSpec | None,
     objects: Objects,
-    rows: Rows | Unread,
+    seen_rows: SeenRows,
     trials: Mapping[str, TrialSpec] | None = None,
 ) -> SeenSweep:
     """The sweep from its objects: every trial of the file, and every Job that is there. ``trials`` are those of the
     file, for whoever has them already."""
     grouped = group_by_trial(objects.jobs, objects.pods, objects.events)
     expected = trials_of(spec) if trials is None else trials
+    rows = seen_rows.rows
     found = []
     for trial in [*expected, *(other for other in grouped if other not in expected)]:
         group = grouped.get(trial)
@@ -340,6 +334,7 @@ def assemble(
         tuple(found),
         min((moment for moment in created if moment is not None), default=None),
         not isinstance(rows, Unread),
+        unread=seen_rows.trouble,
     )
 
 

@@ -49,13 +49,21 @@ class Prepared:
 
 
 def prepare(
-    spec: SweepSpec, api: Api, *, namespace: str = "", rerun_stale: bool = False, replace_running: bool = False
+    spec: SweepSpec,
+    api: Api,
+    *,
+    namespace: str = "",
+    rerun_stale: bool = False,
+    replace_running: bool = False,
+    has_file: bool = True,
 ) -> Prepared:
-    """Look at everything, change nothing. ``namespace`` is what the command line says, if it does.
+    """Look at everything, change nothing. ``namespace`` is what the command line says, if it does; ``has_file`` whether
+    the sweep file lies on this machine, or the sweep was read back from the cluster.
 
     Raises InputError for what can't work on a cluster, ClusterError for a cluster that can't be read.
     """
-    local_paths(spec)
+    if has_file:
+        local_paths(spec)
     trials = expand(spec)
     rendered = render(spec, trials, namespace=namespace)
     jobs = {manifest.trial: manifest for manifest in rendered.jobs}
@@ -93,7 +101,7 @@ def prepare(
         jobs=jobs,
         existing={trial.id: trial.job for trial in seen.trials if trial.job is not None},
         seen=seen,
-        notes=rendered.notes,
+        notes=(*rendered.notes, *([seen.unread] if seen.unread else [])),
     )
 
 

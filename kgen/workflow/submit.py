@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from kgen import names
@@ -17,7 +18,7 @@ from kgen.plan import Action
 from kgen.render.manifest import Manifest
 from kgen.status import Fuse, Object, State, Verdict
 from kgen.workflow.follow import Following
-from kgen.workflow.observe import SeenSweep, SeenTrial, selector
+from kgen.workflow.observe import SeenSweep, SeenTrial, trials_selector
 from kgen.workflow.prepare import Prepared
 from kgen.workflow.wait import LOOK_SECONDS, Watcher
 
@@ -129,7 +130,7 @@ def remove(api: Api, sweep: str, jobs: Sequence[Object], on_event: OnEvent, *, a
         if gone.interrupted:
             raise KeyboardInterrupt
         on_event(Going(len(jobs)))
-        wait_until_gone(api, jobs, selector(sweep), timeout=GONE_SECONDS)
+        wait_until_gone(api, jobs, trials_selector(sweep), timeout=GONE_SECONDS)
     except KeyboardInterrupt:
         raise InterruptedRunError(f"stopped: {done}; to go on: {again}") from None
     except TimedOutError as error:
@@ -202,18 +203,20 @@ def submit_attached(
     *,
     again: str,
     max_failures: int | None = None,
+    since: datetime | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Attached:
     """Carry out the plan and stay until its end: hold Jobs over ``execution.max_parallel`` back, and stop early when
     trials can't start or all fail for one cause. What waits then is deleted, so that its GPUs are free.
 
-    Raises as :func:`submit` does.
+    ``since`` is when this submission began, if that was in another process: what failed later is its own. Raises as
+    :func:`submit` does.
     """
     store(prepared, api, on_event)
     old = [prepared.existing[m.trial] for m in prepared.having(Action.REPLACE) if m.trial in prepared.existing]
     remove(api, prepared.spec.name, old, on_event, again=again)
     with Following(api, prepared.spec.name, prepared.spec, on_trouble=watcher.say) as following:
-        attachment = _Attachment(prepared, api, on_event, following, again)
+        attachment = _Attachment(prepared, api, on_event, following, again, since)
         try:
             return attachment.stay(watcher, Fuse(max_failures), clock)
         except KeyboardInterrupt:
@@ -228,7 +231,15 @@ def submit_attached(
 class _Attachment:
     """One attached submission while it lasts."""
 
-    def __init__(self, prepared: Prepared, api: Api, on_event: OnEvent, following: Following, again: str) -> None:
+    def __init__(
+        self,
+        prepared: Prepared,
+        api: Api,
+        on_event: OnEvent,
+        following: Following,
+        again: str,
+        since: datetime | None,
+    ) -> None:
         self._api = api
         self._on_event = on_event
         self._following = following
@@ -238,7 +249,8 @@ class _Attachment:
         self.wanted = len(self._held)
         self._coming = {manifest.trial for manifest in self._held}
         """Trials whose Jobs are not seen yet."""
-        self._failed_before = {item.trial.id for item in prepared.plan.planned if item.action is Action.FAILED}
+        failed = {item.trial.id for item in prepared.plan.planned if item.action is Action.FAILED}
+        self._failed_before = failed - _failed_after(prepared.seen, since)
         """They failed in an earlier submission, and say nothing of this one."""
         self._creation: _Creation | None = None
 
@@ -283,6 +295,11 @@ class _Attachment:
         """End what is on its way; None where nothing is."""
         creation, self._creation = self._creation, None
         return None if creation is None else creation.finish(early=True)
+
+
+def _failed_after(seen: SeenSweep, since: datetime | None) -> set[str]:
+    """Trials that failed at that time or later; none where there is no such time."""
+    return {trial.id for trial in seen.trials if since and trial.status.ended and trial.status.ended >= since}
 
 
 def unfinished(seen: SeenSweep) -> int:

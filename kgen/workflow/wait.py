@@ -11,6 +11,7 @@ from kgen.errors import TimedOutError
 from kgen.status import Fuse, State, Verdict
 from kgen.workflow.follow import Following
 from kgen.workflow.observe import SeenSweep, SeenTrial
+from kgen.workflow.submitting import submitting_words
 
 if TYPE_CHECKING:
     from kgen.backends.kubernetes.api import Api
@@ -59,6 +60,7 @@ def wait(
     until = None if timeout is None else clock() + timeout
     fuse = Fuse()
     with Following.stored(api, name, on_trouble=watcher.say) as following:
+        submitter = _Submitter(api, name, watcher)
         changed: list[SeenTrial] = []
         known, newest = -1, clock()
         while True:
@@ -69,7 +71,8 @@ def wait(
             if len(following.met) != known:
                 known, newest = len(following.met), clock()
             may_come = _may_come(seen, following) and clock() - newest < CREATED_SECONDS
-            if failed or (not may_come and (seen.ended or _is_hopeless(seen, verdict))):
+            over = not may_come and (seen.ended or _is_hopeless(seen, verdict))
+            if failed or (over and (verdict.stop or not submitter.brings_more(seen, following))):
                 return Waited(seen, verdict)
             left = LOOK_SECONDS if until is None else min(LOOK_SECONDS, until - clock())
             if left <= 0:
@@ -77,10 +80,35 @@ def wait(
             changed = following.wait(left)
 
 
+class _Submitter:
+    """The Job of a submission inside the cluster: as long as it is at work, what is missing may come."""
+
+    def __init__(self, api: Api, sweep: str, watcher: Watcher) -> None:
+        self._api = api
+        self._sweep = sweep
+        self._watcher = watcher
+        self._said = ""
+
+    def brings_more(self, seen: SeenSweep, following: Following) -> bool:
+        """Whether it is about to create Jobs of trials that have none; says what is waited for. Raises ClusterError."""
+        if not _never_met(seen, following):
+            return False
+        words = submitting_words(self._api, self._sweep)
+        if words and words != self._said:
+            self._watcher.say(words)
+            self._said = words
+        return bool(words)
+
+
+def _never_met(seen: SeenSweep, following: Following) -> bool:
+    """Whether a trial has no Job, and had none since the waiting began."""
+    return any(t.status.state is State.MISSING and t.id not in following.met for t in seen.asked)
+
+
 def _may_come(seen: SeenSweep, following: Following) -> bool:
     """Whether somebody may be about to create Jobs: none was ever there, or ``execution.max_parallel`` holds some
     back."""
-    absent = any(t.status.state is State.MISSING and t.id not in following.met for t in seen.asked)
+    absent = _never_met(seen, following)
     holds_back = seen.spec is not None and seen.spec.max_parallel is not None
     return absent and (holds_back or not following.met)
 

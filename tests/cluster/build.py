@@ -81,12 +81,16 @@ EVERYTHING = (
     Module("etcd", {"etcd": "go.etcd.io/etcd/server/v3"}, {}),
 )
 HELM = (Module("helm", {"helm": "helm.sh/helm/v4/cmd/helm"}, {}),)
+HELM_DOCS = (Module("helm-docs", {"helm-docs": "github.com/norwoodj/helm-docs/cmd/helm-docs"}, {}),)
+"""Writes the chart's README from its values."""
+KIND = (Module("kind", {"kind": "sigs.k8s.io/kind"}, {}),)
+"""Reads the configuration of a cluster, also where there are no containers to make one of."""
 BUCKETS = (
     Module("versitygw", {"versitygw": "github.com/versity/versitygw/cmd/versitygw"}, {}),
     Module("fake-gcs-server", {"fake-gcs-server": "github.com/fsouza/fake-gcs-server"}, {}),
 )
 """Servers of S3's and of Google Cloud Storage's protocol, on a folder."""
-ALL = (EVERYTHING, HELM, BUCKETS)
+ALL = (EVERYTHING, HELM, HELM_DOCS, KIND, BUCKETS)
 
 # The last one spares what the linker would leave out: a seventh of all the work.
 FLAGS = ("-mod=readonly", "-trimpath", "-buildvcs=false", "-gcflags=all=-dwarf=false")

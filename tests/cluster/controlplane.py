@@ -8,28 +8,23 @@ directory. Killed outright, it leaves that to its watchdog. With `--json` it pri
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import json
 import os
-import select
-import shlex
 import shutil
-import signal
 import socket
 import ssl
-import stat
 import subprocess
-import sys
 import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.cluster import build, golang, identity, kwok, nodes, processes
+from tests.cluster import build, identity, kwok, nodes, processes, supervisor
 
 NODES = 2
 """How many fake nodes there are from the start."""
@@ -49,17 +44,30 @@ _AUDIT_POLICY = {
 _UNHURRIED = ("--kube-api-qps=2000", "--kube-api-burst=4000", "--leader-elect=false", "--secure-port=0")
 
 
-class StartError(Exception):
-    """A program of the control plane ended, or was not ready in time."""
+@dataclass(frozen=True)
+class Kubelets:
+    """What the API server shows to kubelets that are to let it in, as PEM files."""
+
+    certificate: Path
+    key: Path
+
+
+def kubeconfig(folder: Path, user: str = identity.ADMIN) -> Path:
+    """The file of one of `identity.USERS` in a control plane's folder."""
+    return folder / ("kubeconfig" if user == identity.ADMIN else f"{user.replace(':', '-')}.kubeconfig")
 
 
 class ControlPlane:
     """The running programs and what they need, all in one directory."""
 
-    def __init__(self, programs: Path, folder: Path, watchdog: processes.Watchdog) -> None:
+    def __init__(
+        self, programs: Path, folder: Path, watchdog: processes.Watchdog, kubelets: Kubelets | None = None
+    ) -> None:
+        """With `kubelets` it has no fake nodes: its nodes are real, and started by somebody else."""
         self.programs = programs
         self.folder = folder
-        self.kubeconfig = folder / "kubeconfig"
+        self._kubelets = kubelets
+        self.kubeconfig = kubeconfig(folder)
         self.audit = folder / "audit.log"
         self.running: dict[str, subprocess.Popen[bytes]] = {}
         self.pids = {"supervisor": os.getpid(), "watchdog": watchdog.pid}
@@ -79,18 +87,31 @@ class ControlPlane:
         self._start_apiserver()
         authority = self._signer(deadline)
         for user, token in self._tokens.by_user.items():
-            file = self.kubeconfig if user == identity.ADMIN else self._kubeconfig(user)
-            identity.write_private(file, identity.kubeconfig(self.server, authority, user, token))
+            identity.write_private(
+                kubeconfig(self.folder, user), identity.kubeconfig(self.server, authority, user, token)
+            )
         self._authority.write_bytes(authority)
         self._client = ssl.create_default_context(cadata=authority.decode())
         # Before that, what the others ask for is forbidden, and they would wait before they ask again.
         self._until(deadline, "the API server is ready", lambda: self._get("/readyz") is not None)
         self._start_clients()
-        for number in range(NODES):
-            self._post("/api/v1/nodes", nodes.node(f"gpu-{number}", nodes.Kind()))
-        self._until(deadline, "the fake nodes are ready", self._nodes_are_ready)
+        if not self._kubelets:
+            for number in range(NODES):
+                self._post("/api/v1/nodes", nodes.node(f"gpu-{number}", nodes.Kind()))
+            self._until(deadline, "the fake nodes are ready", self._nodes_are_ready)
         account = "/api/v1/namespaces/default/serviceaccounts/default"
         self._until(deadline, "the controllers work", lambda: self._get(account) is not None)
+
+    def told(self) -> dict[str, Any]:
+        """What whoever uses it has to know."""
+        return {
+            "kubeconfig": str(self.kubeconfig),
+            "server": self.server,
+            "folder": str(self.folder),
+            "programs": str(self.programs),
+            "audit": str(self.audit),
+            "pids": self.pids,
+        }
 
     def stop(self) -> None:
         """Kill everything: nothing in it is worth an orderly end."""
@@ -148,12 +169,22 @@ class ControlPlane:
             f"--audit-log-path={self.audit}",
             "--audit-log-maxsize=100000",  # MB; at 100, the default, it begins anew
             "--profiling=false",
+            *self._to_kubelets(),
         )
+
+    def _to_kubelets(self) -> list[str]:
+        if not self._kubelets:
+            return []
+        return [
+            f"--kubelet-client-certificate={self._kubelets.certificate}",
+            f"--kubelet-client-key={self._kubelets.key}",
+            "--kubelet-preferred-address-types=InternalIP",
+        ]
 
     def _start_clients(self) -> None:
         self._run(
             "kube-controller-manager",
-            f"--kubeconfig={self._kubeconfig('system:kube-controller-manager')}",
+            f"--kubeconfig={kubeconfig(self.folder, 'system:kube-controller-manager')}",
             "--use-service-account-credentials",
             f"--service-account-private-key-file={self.folder / 'accounts.key'}",
             f"--root-ca-file={self._authority}",
@@ -162,8 +193,9 @@ class ControlPlane:
             "--concurrent-namespace-syncs=20",
             *_UNHURRIED,
         )
-        self._run("kube-scheduler", f"--kubeconfig={self._kubeconfig('system:kube-scheduler')}", *_UNHURRIED)
-        self._run("kwok", *kwok.arguments(self.programs, self._kubeconfig("kwok"), self.folder))
+        self._run("kube-scheduler", f"--kubeconfig={kubeconfig(self.folder, 'system:kube-scheduler')}", *_UNHURRIED)
+        if not self._kubelets:
+            self._run("kwok", *kwok.arguments(self.programs, kubeconfig(self.folder, "kwok"), self.folder))
 
     def _run(self, program: str, *arguments: str) -> None:
         with (self.folder / f"{program}.log").open("wb") as log:
@@ -177,9 +209,6 @@ class ControlPlane:
     def _said(self, program: str) -> str:
         return "\n".join((self.folder / f"{program}.log").read_text(errors="replace").splitlines()[-20:])
 
-    def _kubeconfig(self, user: str) -> Path:
-        return self.folder / f"{user.replace(':', '-')}.kubeconfig"
-
     def _signer(self, deadline: float) -> bytes:
         """The authority that the server has made, together with a certificate, for itself."""
         key = self.folder / "certificates" / "apiserver.key"  # the last of the files it writes
@@ -190,10 +219,10 @@ class ControlPlane:
     def _until(self, deadline: float, what: str, done: Any) -> None:
         while not done():
             if dead := self.dead():
-                raise StartError(dead)
+                raise supervisor.StartError(dead)
             if time.monotonic() > deadline:
                 said = "\n".join(f"--- {name}:\n{self._said(name)}" for name in self.running)
-                raise StartError(f"not within {PATIENCE} s: {what}\n{said}")
+                raise supervisor.StartError(f"not within {PATIENCE} s: {what}\n{said}")
             time.sleep(0.05)
 
     def _nodes_are_ready(self) -> bool:
@@ -227,106 +256,39 @@ class ControlPlane:
 
 
 @contextlib.contextmanager
-def running(programs: Path) -> Iterator[ControlPlane]:
-    """A control plane, ready, and gone without a trace at the end."""
+def folder() -> Iterator[tuple[Path, processes.Watchdog]]:
+    """A folder for a cluster, and who removes it if this process can't."""
     # A socket's path has to be short, which in a test's own temporary directory it may not be.
     parent = tempfile.gettempdir()
-    folder = Path(tempfile.mkdtemp(prefix="kgen-cluster-", dir=parent if len(parent) < _SHORT else "/tmp"))
-    watchdog = processes.Watchdog(folder)
-    plane = ControlPlane(programs, folder, watchdog)
+    made = Path(tempfile.mkdtemp(prefix="kgen-cluster-", dir=parent if len(parent) < _SHORT else "/tmp"))
+    watchdog = processes.Watchdog(made)
     try:
-        plane.start()
-        yield plane
+        yield made, watchdog
     finally:
-        plane.stop()
-        shutil.rmtree(folder)
+        shutil.rmtree(made)
         watchdog.dismiss()
 
 
-def wait(plane: ControlPlane, ended: int, lifeline: bool) -> str | None:
-    """Wait for a signal, or for standard input's other end to go; returns what is wrong if a program ends before."""
-    poll = select.poll()
-    poll.register(ended, select.POLLIN)
-    if lifeline:
-        poll.register(0, 0)  # its hanging up is always told; what is in it is somebody else's
-    while not (dead := plane.dead()):
-        for descriptor, _ in poll.poll():
-            if descriptor == 0 or set(os.read(ended, 64)) - {signal.SIGCHLD}:
-                return None
-    return dead
+@contextlib.contextmanager
+def running(programs: Path) -> Iterator[ControlPlane]:
+    """A control plane, ready, and gone without a trace at the end."""
+    with folder() as (made, watchdog):
+        plane = ControlPlane(programs, made, watchdog)
+        try:
+            plane.start()
+            yield plane
+        finally:
+            plane.stop()
 
 
-def is_lifeline(descriptor: int) -> bool:
-    """Whether it is a pipe with somebody at its other end: one that is closed from the start means nothing."""
-    try:
-        mode = os.fstat(descriptor).st_mode
-    except OSError:
-        return False
-    if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):
-        return False
-    poll = select.poll()
-    poll.register(descriptor, 0)
-    return not poll.poll(0)
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
+def main() -> None:
     """The command."""
-    parser = argparse.ArgumentParser(prog="python -m tests.cluster.controlplane", description=__doc__)
-    parser.add_argument("--json", action="store_true", help="print one line of JSON when ready, nothing else")
-    as_json: bool = parser.parse_args(arguments).json
-    lifeline = is_lifeline(0)
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, _leave)
-    try:
-        with running(build.ensure()) as plane:
-            ended = _listen()
-            (plane.folder / "cluster.json").write_text(_as_json(plane))
-            print(_as_json(plane) if as_json else _for_people(plane), flush=True)
-            dead = wait(plane, ended, lifeline)
-    except golang.NoGoError as error:
-        sys.exit(f"kgen: no cluster: {error}")
-    except StartError as error:
-        sys.exit(f"kgen: no cluster: {error}")
-    if dead:
-        sys.exit(f"kgen: the cluster has broken down: {dead}")
-
-
-def _leave(number: int, _frame: object) -> None:
-    """Until all is ready a signal unwinds whatever is under way."""
-    sys.exit(128 + number)
-
-
-def _listen() -> int:
-    """From now on a signal becomes a byte to read."""
-    reading, writing = os.pipe()
-    os.set_blocking(writing, False)
-    signal.set_wakeup_fd(writing)
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
-        signal.signal(number, lambda *_: None)
-    return reading
-
-
-def _as_json(plane: ControlPlane) -> str:
-    return json.dumps(
-        {
-            "kubeconfig": str(plane.kubeconfig),
-            "server": plane.server,
-            "folder": str(plane.folder),
-            "programs": str(plane.programs),
-            "audit": str(plane.audit),
-            "pids": plane.pids,
-        }
+    supervisor.serve(
+        "tests.cluster.controlplane",
+        __doc__ or "",
+        lambda: running(build.ensure()),
+        f"Kubernetes {build.KUBERNETES} with {NODES} fake nodes of 8 GPUs, Jobs run to Complete; Ctrl-C ends it",
     )
-
-
-def _for_people(plane: ControlPlane) -> str:
-    print(
-        f"kgen: Kubernetes {build.KUBERNETES} with {NODES} fake nodes of 8 GPUs, Jobs run to Complete; Ctrl-C ends it\n"
-        f"kgen: its kubectl is {plane.programs / 'kubectl'}",
-        file=sys.stderr,
-        flush=True,
-    )
-    return f"export KUBECONFIG={shlex.quote(str(plane.kubeconfig))}"
 
 
 if __name__ == "__main__":

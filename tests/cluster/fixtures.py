@@ -9,7 +9,7 @@ import contextlib
 import faulthandler
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -50,12 +50,7 @@ def programs(request: pytest.FixtureRequest) -> Path:
     """The folder of what a control plane is made of; a test of that is skipped where another cluster is used."""
     if os.environ.get(choose.NAMED) or kind.answers():
         pytest.skip("another cluster is used: no control plane is built")
-    if not build.built():
-        _prepare(request.config)
-    try:
-        return build.ensure()
-    except golang.NoGoError as error:
-        give_up(str(error))
+    return built(request.config, build.EVERYTHING)
 
 
 @pytest.fixture
@@ -64,6 +59,16 @@ def namespace(cluster: Cluster) -> Iterator[str]:
     name = cluster.new_namespace()
     yield name
     cluster.kubectl("delete", "namespace", name, "--wait=false")
+
+
+def built(config: pytest.Config, modules: Sequence[build.Module]) -> Path:
+    """The folder of what is built from Go modules, once; a test that needs it is skipped where that can't be done."""
+    if not build.built(modules):
+        _prepare(config)
+    try:
+        return build.ensure(modules)
+    except golang.NoGoError as error:
+        give_up(str(error))
 
 
 def give_up(reason: str) -> NoReturn:
@@ -78,5 +83,5 @@ def _prepare(config: pytest.Config) -> None:
     faulthandler.cancel_dump_traceback_later()
     capture = config.pluginmanager.getplugin("capturemanager")
     with capture.global_and_fixture_disabled() if capture else contextlib.nullcontext():
-        sys.stderr.write("\nkgen: building a Kubernetes for tests, once, which takes minutes\n")
+        sys.stderr.write("\nkgen: building what tests need of Kubernetes, once, which takes minutes\n")
         sys.stderr.flush()

@@ -10,6 +10,8 @@ from pathlib import Path
 
 ADMIN = "admin"
 MASTERS = "system:masters"
+REAL_NODES = ("real-0", "real-1")
+"""Nodes that a kubelet may come as; without one, they are only names."""
 
 # Each program has the user whose rights Kubernetes' own roles describe; kwok stands in for kubelets of any name.
 USERS = {
@@ -17,6 +19,7 @@ USERS = {
     "kwok": MASTERS,
     "system:kube-controller-manager": "",
     "system:kube-scheduler": "",
+    **{f"system:node:{name}": "system:nodes" for name in REAL_NODES},
 }
 
 _P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551

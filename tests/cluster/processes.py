@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -51,7 +52,8 @@ def alive(pid: int) -> bool:
 
 
 class Watchdog:
-    """A second process that tidies up after this one if it is killed: ends what it had started, removes its folder.
+    """A second process that tidies up after this one if it is killed: ends what it had started, runs the commands that
+    undo what it had done, removes its folder.
 
     It learns of this process's end from a pipe, which the kernel closes for the dead as well.
     """
@@ -69,6 +71,10 @@ class Watchdog:
     def add(self, pid: int) -> None:
         """Tell of one more process to end."""
         os.write(self._pipe, f"{pid}\n".encode())
+
+    def add_command(self, *command: object) -> None:
+        """Tell of a command to run when those processes are dead; of one that is run already, it does no harm."""
+        os.write(self._pipe, (json.dumps([str(part) for part in command]) + "\n").encode())
 
     def dismiss(self) -> None:
         """End it: nothing is left for it to do."""
@@ -88,12 +94,16 @@ def _watch(pipe: int, folder: Path) -> None:
     os.closerange(3, pipe)
     os.closerange(pipe + 1, 256)
     with os.fdopen(pipe) as lines:
-        told = lines.read().split()
+        told = lines.read().splitlines()
     if "dismissed" in told:
         return
-    for pid in told:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(int(pid), signal.SIGKILL)
+    for line in told:
+        if line.isdigit():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(line), signal.SIGKILL)
+    for line in told:
+        if not line.isdigit():
+            subprocess.run(json.loads(line), check=False)
     for _ in range(200):  # the killed may write until the kernel gets to them
         shutil.rmtree(folder, ignore_errors=True)
         if not folder.exists():

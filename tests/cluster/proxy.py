@@ -198,7 +198,7 @@ class Exchange:
     def answer(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:
         """Answer without, or instead of, the real server."""
         self._handler.send_response_only(status)
-        kept = {k: v for k, v in (headers or {}).items() if k.lower() in ("content-type", "retry-after")}
+        kept = {k: v for k, v in (headers or {}).items() if k.lower() in ("content-type", "date", "retry-after")}
         for name, value in {**kept, "Content-Length": str(len(body))}.items():
             self._handler.send_header(name, value)
         self._handler.end_headers()

@@ -68,12 +68,12 @@ _NOISE = frozenset(
 )
 
 
-def _trimmed(thing: Any) -> Any:
+def trimmed(thing: Any) -> Any:
     """Without what no code reads."""
     if isinstance(thing, list):
-        return [_trimmed(each) for each in thing]
+        return [trimmed(each) for each in thing]
     if isinstance(thing, dict):
-        return {key: _trimmed(value) for key, value in thing.items() if key not in _NOISE}
+        return {key: trimmed(value) for key, value in thing.items() if key not in _NOISE}
     return thing
 
 
@@ -85,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     RECORDED.mkdir(parents=True, exist_ok=True)
     with choose.controlplane() as cluster:
         for name in wanted:
-            text = json.dumps(_trimmed(record(cluster, name).__dict__), indent=1, sort_keys=True)
+            text = json.dumps(trimmed(record(cluster, name).__dict__), indent=1, sort_keys=True)
             (RECORDED / f"{name}.json").write_text(f"{text}\n")
             print(name, flush=True)
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
+import subprocess
+import sys
 
 import pytest
 
 from kgen.names import ANNOTATION_RETRY
 from tests.cluster.shell import Shell, finish, sweep_text, uids
+from tests.unit.results.made import row, write
 
 ONE = "{optimizer: [sgd]}"
 
@@ -19,7 +24,7 @@ def test_cancel_deletes_what_has_not_ended(shell: Shell) -> None:
     cancelled = shell.kgen("cancel", "first").ok()
     assert cancelled.lines[-1] == "2 Jobs deleted"
     assert uids(shell.jobs()) == done
-    assert sorted(shell.statuses().values()) == ["Missing:Deleted"] * 2 + ["Succeeded"] * 4
+    assert sorted(shell.statuses().values()) == ["Missing"] * 2 + ["Succeeded"] * 4
     assert shell.kgen("cancel", "first").ok().lines == ["nothing was unfinished"]
 
 
@@ -115,3 +120,96 @@ def test_a_sweep_whose_file_is_gone_can_still_be_seen_and_deleted(shell: Shell) 
     assert "'kgen submit FILE' brings it back" in refused.err
     assert finish(shell.start("wait", "first")).code in (0, 1)
     assert shell.kgen("delete", "first").ok().lines == ["sweep/first deleted: 1 Job, 0 ConfigMaps; results stay"]
+
+
+def in_folder(shell: Shell, name: str, parameters: str, **more: str) -> str:
+    """A sweep whose results lie in a volume of its pods that this machine has too, below `share`."""
+    share = shell.folder / "share"
+    share.mkdir(exist_ok=True)
+    volume = f"[{{name: share, mount_path: {share}, source: {{nfs: {{server: files, path: /}}}}}}]"
+    return sweep_text(name, parameters, results=str(share), volumes=volume, **more)
+
+
+def until_complete(shell: Shell) -> None:
+    shell.kubectl("wait", "jobs", "--all", "--for=condition=complete", "--timeout=60s")
+
+
+def test_delete_says_what_would_be_lost_and_asks(shell: Shell) -> None:
+    shell.submit(in_folder(shell, "first", "{a: [1, 2]}"))
+    until_complete(shell)
+    shell.submit(in_folder(shell, "first", "{a: [1, 2, 3]}", fate="run"))
+    shell.cluster.until(lambda: "Running" in shell.statuses().values())
+    rows = write(shell.folder / "share" / "first", row("aaaaaaaaaa")).parent
+    before = uids(shell.jobs())
+    said = answered(shell, "n", "delete", "first")
+    assert said[:4] == [
+        f"sweep/first in namespace {shell.namespace}",
+        "  unfinished: 1 Job, 1 running; what those have done is lost",
+        "  ended: 2 Jobs",
+        f"  results: 1 row file in {shell.folder}/share/first; they stay",
+    ]
+    assert said[-1].endswith("kgen: nothing was changed")
+    assert uids(shell.jobs()) == before
+    said = answered(shell, "y", "delete", "first")
+    assert said[-1].endswith("sweep/first deleted: 3 Jobs, 1 ConfigMap; results stay")
+    assert rows.is_dir()
+
+
+def test_results_go_only_when_told_to_and_for_certain(shell: Shell) -> None:
+    shell.submit(in_folder(shell, "first", ONE))
+    until_complete(shell)
+    root = shell.folder / "share" / "first"
+    write(root, row("aaaaaaaaaa"))
+    write(shell.folder / "share" / "second", row("aaaaaaaaaa"))
+    refused = shell.kgen("delete", "first", "--results")
+    assert refused.code == 2
+    assert "--results: found nobody to ask, allowed --yes with it" in refused.err
+    said = answered(shell, "n", "delete", "first", "--results")
+    assert f"  results: 1 row file in {root}; they are lost with everything beside them" in said
+    assert root.is_dir()
+    gone = shell.kgen("delete", "first", "--results", "--yes").ok()
+    assert gone.lines == ["sweep/first deleted: 1 Job, 1 ConfigMap; 1 file of results"]
+    assert not root.exists()
+    assert (shell.folder / "share" / "second").is_dir()
+
+
+def test_results_that_can_not_be_reached_let_nothing_be_deleted(shell: Shell) -> None:
+    shell.submit(in_folder(shell, "first", ONE))
+    until_complete(shell)
+    (shell.folder / "share").rmdir()
+    before = uids(shell.jobs())
+    failed = shell.kgen("delete", "first", "--results", "--yes")
+    assert failed.code == 3
+    assert "lie in that folder of the sweep's pods, which is not on this machine" in failed.err
+    assert uids(shell.jobs()) == before
+    assert shell.config_maps() == ["kgen-sweep-first"]
+    shell.kgen("delete", "first", "--yes").ok()
+
+
+def test_results_of_a_sweep_whose_file_is_gone_can_not_be_found(shell: Shell) -> None:
+    shell.submit(sweep_text(parameters=ONE))
+    shell.kubectl("delete", "configmap", "kgen-sweep-first")
+    failed = shell.kgen("delete", "first", "--results", "--yes")
+    assert failed.code == 2
+    assert "its ConfigMap kgen-sweep-first is gone" in failed.err
+    assert len(shell.jobs()) == 1
+
+
+def answered(shell: Shell, answer: str, *arguments: str) -> list[str]:
+    """What a command says on a terminal where somebody answers its question."""
+    ours, theirs = pty.openpty()
+    program = "from kgen.cli.app import main; main()"
+    with subprocess.Popen(
+        [sys.executable, "-c", program, *arguments], cwd=shell.folder, stdin=theirs, stdout=theirs, stderr=theirs
+    ) as process:
+        os.close(theirs)
+        os.write(ours, f"{answer}\n".encode())
+        said = b""
+        try:
+            while more := os.read(ours, 4096):
+                said += more
+        except OSError:  # the end of a terminal
+            pass
+        process.wait(timeout=60)
+    os.close(ours)
+    return said.decode().replace(f"{answer}\r\n", "", 1).split("\r\n")[:-1]

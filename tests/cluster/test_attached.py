@@ -81,8 +81,10 @@ def test_an_image_that_never_comes_is_given_up(shell: Shell, monkeypatch: pytest
     assert not done.seen.succeeded
     assert len(done.deleted) == 3
     assert not shell.jobs()  # so no GPU is asked for
-    assert len(watcher.said) == 3
-    assert all("ImagePull" in line or "pull" in line for line in watcher.said)
+    unread, *said = watcher.said
+    assert "s3://bucket/sweeps/first" in unread
+    assert len(said) == 3
+    assert all("ImagePull" in line or "pull" in line for line in said)
 
 
 def test_five_of_them_stop_it(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from tests.cluster.client import Cluster
-from tests.cluster.planned import claim, kueue_kinds, local_queue, submitter_kubeconfig
+from tests.cluster.kwok import FATE
+from tests.cluster.planned import claim, kueue_kinds, local_queue, running, submitter_kubeconfig
 
 pytestmark = pytest.mark.alone  # counts what is asked of a server, which asks differ when it is slow
 
@@ -23,6 +24,9 @@ MANIFESTS = ROOT / "manifests"
 
 Verb = tuple[str, str, str]
 """Group, resource with its part, verb."""
+
+EXEC: Verb = ("", "pods/exec", "create")
+"""No request's own: the server asks for it beside `get` where a request becomes a WebSocket, see the test of that."""
 
 
 class Submitter:
@@ -77,7 +81,9 @@ def ended(process: subprocess.Popen[str], code: int | None) -> str:
 def live(user: Submitter, cluster: Cluster, namespace: str) -> None:
     """A whole life: everything that README and docs let somebody do with sweeps on a cluster."""
     (user.folder / "train.py").write_text("print('{}')\n")
-    good, bad, endless = user.sweep("good", "absent"), user.sweep("bad", "exit-64"), user.sweep("endless", "run")
+    # Without a fate trials complete, and a pod that fetches from the claim runs.
+    good = user.sweep("good", "absent", annotations="{}", tolerations="[{operator: Exists}]")
+    bad, endless = user.sweep("bad", "exit-64"), user.sweep("endless", "run")
     queued = user.sweep("queued", "absent", queue="vision")
 
     user.kgen("submit", good, "--yes", "--wait")
@@ -87,6 +93,7 @@ def live(user: Submitter, cluster: Cluster, namespace: str) -> None:
     user.kgen("describe", "trial", trial.removeprefix("trial/"))
     user.kgen("logs", trial.removeprefix("trial/"), code=None)  # fake nodes have none to give
     user.kgen("wait", "good")
+    user.kgen("collect", "good", code=3)  # fake nodes run no command that could fetch from a claim
 
     user.kgen("submit", bad, "--yes")
     user.kgen("wait", "bad", code=1)
@@ -191,14 +198,34 @@ def test_the_verbs_granted_are_the_verbs_used(fake_cluster: Cluster, user: Submi
     ]
     by_role = [e for e in events if "kgen-submitter" in e["annotations"].get("authorization.k8s.io/reason", "")]
     forbidden = {asked(e) for e in events if e["annotations"]["authorization.k8s.io/decision"] == "forbid"}
-    assert {asked(event) for event in by_role} == granted(fake_cluster, namespace)
+    assert {asked(event) for event in by_role} | {EXEC} == granted(fake_cluster, namespace)
     assert forbidden == {("", "nodes", "list")}, "which is what rbac-planner.yaml is for"
     assert {event["objectRef"].get("namespace") for event in by_role} == {namespace}
     assert not [event for event in events if event["objectRef"]["resource"] == "secrets"]
 
 
+def test_reading_a_claim_needs_more_than_the_verb_of_its_request(
+    fake_cluster: Cluster, user: Submitter, namespace: str
+) -> None:
+    pod = running("there", {}, "0", {}) | {"metadata": {"name": "there", "annotations": {FATE: "run"}}}
+    fake_cluster.apply(pod, namespace=namespace)
+    fake_cluster.kubectl("wait", "pod/there", "-n", namespace, "--for=condition=Ready", "--timeout=60s")
+    rules = (MANIFESTS / "rbac.yaml").read_text().replace("namespace: kgen\n", f"namespace: {namespace}\n")
+    less = rules.replace("resources: [pods/exec]\n    verbs: [create, get]", "resources: [pods/exec]\n    verbs: [get]")
+    assert less != rules
+
+    def said() -> str:
+        return fake_cluster.try_kubectl("exec", "there", "--", "true", kubeconfig=kubeconfig).stderr
+
+    kubeconfig = fake_cluster.token(namespace, "kgen-submitter")
+    assert "forbidden" not in said()
+    fake_cluster.kubectl("apply", "-f", "-", input=less)
+    fake_cluster.until(lambda: 'cannot create resource "pods/exec"' in said(), what="get alone is not enough")
+
+
 def test_no_rule_is_wider_than_it_looks(fake_cluster: Cluster, user: Submitter, namespace: str) -> None:
-    rules = json.dumps(fake_cluster.get("role", "kgen-submitter", "-n", namespace)["rules"])
+    rules = json.dumps([each["rules"] for each in fake_cluster.get("roles", "-n", namespace)["items"]])
+    assert rules.count("apiGroups") == 13, "of both Roles"
     assert "*" not in rules
     assert "secrets" not in rules
 

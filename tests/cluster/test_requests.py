@@ -103,7 +103,10 @@ def test_cancel_and_retry_ask_once_or_twice_per_job(shell: Shell) -> None:
     with asked(shell) as cancelling:
         shell.kgen("cancel", "second").ok()
     assert cancelling["delete jobs"] == 20
-    assert cancelling.reads == 3, cancelling.requests
+    assert cancelling.reads == 4, cancelling.requests  # whether a Job submits it, its file, Jobs, pods
     with asked(shell) as deleting:
         shell.kgen("delete", "first").ok()
-    assert deleting.requests == {"deletecollection jobs": 1, "deletecollection configmaps": 2}
+    # Before that, whether a Job submits it, and whether a pod fetches its results.
+    assert deleting.requests == {
+        "get jobs": 1, "list pods": 1, "deletecollection jobs": 1, "deletecollection configmaps": 2,
+    }  # fmt: skip

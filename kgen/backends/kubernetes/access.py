@@ -34,6 +34,7 @@ def _on(resource: str, *verbs: str, group: str = "") -> tuple[Permission, ...]:
 
 
 _JOBS: Final = "batch"
+CLAIMS: Final = "collect, report and logs of results in a claim"
 NEEDED: Final[Mapping[str, tuple[Permission, ...]]] = {
     "submit": (
         *_on("jobs", "create", "get", "list", "watch", group=_JOBS),
@@ -44,9 +45,18 @@ NEEDED: Final[Mapping[str, tuple[Permission, ...]]] = {
     "logs": _on("pods/log", "get"),
     "cancel and retry": _on("jobs", "delete", group=_JOBS),
     "delete": (*_on("jobs", "deletecollection", group=_JOBS), *_on("configmaps", "deletecollection")),
+    CLAIMS: (*_on("pods", "create", "get", "delete"), *_on("pods/exec", "create", "get")),
+    "doctor": (*_on("pods", "create", "get", "delete"), *_on("pods/log", "get")),
 }
 """Command → what it can't do without; for those further down, beside what stands above, which ``get``, ``describe``
 and ``wait`` use too. ``manifests/rbac.yaml`` grants all of it, and what a plan reads."""
+
+COLLECTOR: Final = (
+    *_on("configmaps", "get", "list"),
+    *_on("jobs", "list", group=_JOBS),
+    *_on("pods", "list"),
+)
+"""What ``kgen collect --in-cluster`` can't do without in its pod."""
 
 PLANNED: Final = (
     *_on("namespaces", "get"),
@@ -61,17 +71,21 @@ PLANNED: Final = (
 
 def review(api: Api, namespace: str) -> list[Finding]:
     """What the user may not do there, by command. One request, and one per doubtful verb where the answer has gaps."""
-    wanted = sorted({permission for permissions in NEEDED.values() for permission in permissions})
     try:
-        rules, has_gaps = _rules(api, namespace)
-        missing = [permission for permission in wanted if not is_granted(permission, rules)]
-        if has_gaps:
-            missing = [permission for permission in missing if not _may(api, namespace, permission)]
+        missing = lacking(api, namespace)
     except ApiError as error:
         if error.status != 403:
             raise
         return [note("your rights are not known: the cluster does not tell them", error.message)]
-    return list(_findings(missing, namespace, _user(api) if missing else ""))
+    return list(_findings(missing, namespace, user(api) if missing else ""))
+
+
+def lacking(api: Api, namespace: str) -> list[Permission]:
+    """Of all that the commands need, what the user lacks. Raises ApiError, 403 where the cluster does not tell."""
+    wanted = sorted({permission for permissions in (*NEEDED.values(), COLLECTOR) for permission in permissions})
+    rules, has_gaps = _rules(api, namespace)
+    missing = [permission for permission in wanted if not is_granted(permission, rules)]
+    return [each for each in missing if not _may(api, namespace, each)] if has_gaps else missing
 
 
 def is_granted(permission: Permission, rules: Iterable[Mapping[str, Any]]) -> bool:
@@ -110,7 +124,8 @@ def _may(api: Api, namespace: str, permission: Permission) -> bool:
     return bool(api.post(f"{_AUTHORIZATION}/selfsubjectaccessreviews", body)["status"].get("allowed"))
 
 
-def _user(api: Api) -> str:
+def user(api: Api) -> str:
+    """Who asks, as the cluster calls them; ``you`` where it does not tell."""
     body = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
     try:
         answer = api.post("/apis/authentication.k8s.io/v1/selfsubjectreviews", body)
@@ -119,12 +134,12 @@ def _user(api: Api) -> str:
     return str(answer["status"]["userInfo"].get("username", "you"))
 
 
-def _findings(missing: Sequence[Permission], namespace: str, user: str) -> Iterator[Finding]:
+def _findings(missing: Sequence[Permission], namespace: str, who: str) -> Iterator[Finding]:
     advice = "ask for a Role with it, such as the one in manifests/rbac.yaml"
     left = set(missing)  # each is said once, for the first command that needs it
     for command, needed in NEEDED.items():
-        lacking = [str(permission) for permission in needed if permission in left]
+        words = [str(permission) for permission in needed if permission in left]
         left -= set(needed)
-        if lacking:
-            found = f"{user} may not do what kgen {command} needs in namespace {namespace}: {', '.join(lacking)}"
+        if words:
+            found = f"{who} may not do what kgen {command} needs in namespace {namespace}: {', '.join(words)}"
             yield (refuse if command == "submit" else warn)((), found, advice)

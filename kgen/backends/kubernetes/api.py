@@ -116,6 +116,10 @@ class Api:
         body: dict[str, Any] = self._decoded(self._read(path, params))
         return body
 
+    def headers(self, path: str) -> Mapping[str, str]:
+        """Of the answer to a GET. Raises ApiError, UnreachableError."""
+        return self._patiently("GET", path, {}).headers
+
     def stream(
         self, path: str, *, idle: float | None = None, stop: threading.Event | None = None, **params: str | int
     ) -> Stream:
@@ -126,6 +130,13 @@ class Api:
         headers = {"Accept": "*/*"}
         answer = self._patiently("GET", path, params, headers=headers, idle=idle, stream=True, stop=stop)
         return Stream(answer, self.server)
+
+    def upgrade(self, path: str, headers: Mapping[str, str], *, idle: float) -> BaseHTTPResponse:
+        """Ask for another protocol on the connection that the answer is then the owner of; ``idle`` as for ``stream``.
+
+        Raises ApiError, UnreachableError.
+        """
+        return self._patiently("GET", path, {}, headers={"Accept": "*/*", **headers}, idle=idle, stream=True)
 
     def post(
         self,

@@ -47,10 +47,17 @@ def log_in(kubeconfig: Path | None = None, context: str | None = None) -> Login:
     paths = _paths(kubeconfig)
     if any(path.exists() for path in paths):
         return _from_files(paths, context)
-    if kubeconfig is None and context is None and "KUBERNETES_SERVICE_HOST" in os.environ:
+    if is_in_pod(kubeconfig, context):
         return _from_pod()
     tried = ", ".join(map(str, paths))
     raise ClusterError(f"no cluster is configured: there is no {tried}; name a file with --kubeconfig or KUBECONFIG")
+
+
+def is_in_pod(kubeconfig: Path | None = None, context: str | None = None) -> bool:
+    """Whether a pod's service account is what one logs in with: a pod, no kubeconfig, and nobody names another."""
+    if kubeconfig is not None or context is not None or "KUBERNETES_SERVICE_HOST" not in os.environ:
+        return False
+    return not any(path.exists() for path in _paths(None))
 
 
 def _paths(kubeconfig: Path | None) -> list[Path]:

@@ -64,6 +64,11 @@ def is_unclear(error: ClusterError) -> bool:
     return not isinstance(error, UnreachableError) or error.sent
 
 
+def lacks_right(error: ClusterError) -> bool:
+    """Whether the user may not do that at all; not the same as a quota or a policy that is in the way."""
+    return isinstance(error, ApiError) and error.status == 403 and _FORBIDDEN.search(error.message) is not None
+
+
 def refused(status: int, headers: Mapping[str, str], body: bytes, *, server: str, context: str) -> ApiError:
     """The error that an answer with this status means."""
     read = _status_object(body)

@@ -10,8 +10,8 @@ from typing import Any
 
 from kgen.backends.local.devices import Slot
 from kgen.backends.local.pool import Pool
+from kgen.results.folder import FolderStore
 from kgen.results.rows import TrialRow, bytes_to_rows
-from kgen.results.store import Store
 from kgen.spec import Timing, TrialSpec
 from kgen.sweep import SweepSpec, expand, load
 from kgen.trial.channel import Ended, Message, Started
@@ -50,8 +50,8 @@ class Story:
     messages: list[Message] = field(default_factory=list)
 
     @property
-    def store(self) -> Store:
-        return Store(self.spec.results)
+    def store(self) -> FolderStore:
+        return FolderStore(self.spec.results)
 
     @property
     def rows(self) -> dict[int, TrialRow]:

@@ -6,8 +6,8 @@ import dataclasses
 import datetime as dt
 from typing import Any
 
+from kgen.results.folder import FolderStore
 from kgen.results.rows import Outcome, State, TrialRow, rows_to_bytes
-from kgen.results.store import Store
 from kgen.spec import Timing, TrialSpec, dump_json
 from kgen.sweep import SweepSpec
 
@@ -45,7 +45,7 @@ def row(trial: TrialSpec, **changes: Any) -> TrialRow:
 def leave(spec: SweepSpec, trial: TrialSpec, **changes: Any) -> None:
     """Write that row where the sweep's results lie."""
     made = row(trial, **changes)
-    assert Store(spec.results).write_row_file(f"{made.trial}.{made.attempt}.parquet", rows_to_bytes([made]))
+    assert FolderStore(spec.results).write_row_file(f"{made.trial}.{made.attempt}.parquet", rows_to_bytes([made]))
 
 
 def leave_failed(spec: SweepSpec, trial: TrialSpec, reason: str) -> None:

@@ -74,6 +74,23 @@ def test_the_environment_is_what_a_trial_reads() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("resources", "threads"),
+    [
+        ("{nvidia.com/gpu: 0, cpu: 500m}", "1"),
+        ("{nvidia.com/gpu: 0, cpu: 3500m}", "3"),
+        ("{nvidia.com/gpu: 0, cpu: '1.5'}", "1"),
+        ("{nvidia.com/gpu: 0}", "2"),
+        ("{cpu: 4}", None),
+    ],
+)
+def test_work_on_a_cpu_has_as_many_threads_as_cores(resources: str, threads: str | None) -> None:
+    """Libraries count the cores of the node; the default is 2 cores, and what has a GPU decides by itself."""
+    found = environment(kubernetes=f"{{resources: {resources}}}", trainer="{image: r/x, env: {MKL_NUM_THREADS: 7}}")
+    assert (found.get("OMP_NUM_THREADS"), found.get("TF_NUM_INTRAOP_THREADS")) == (threads, threads)
+    assert found["MKL_NUM_THREADS"] == "7"
+
+
 def test_every_trial_gets_the_json_that_it_has_on_a_laptop() -> None:
     blocks: dict[str, Any] = {"parameters": "{a: [1e-3, .5, 2], b: ['kgen-id-mark', 'é\"\\\\']}", "repeats": "2"}
     made = spec(**blocks, trainer="{image: r/x, config: {z: {y: 1e-6}}}")
@@ -351,3 +368,16 @@ def test_json_ends_with_a_newline_and_is_ascii() -> None:
         assert manifest.text.isascii()
         assert manifest.text.endswith("}\n")
         assert json.dumps(json.loads(manifest.text), indent=2) + "\n" == manifest.text
+
+
+def test_where_a_buckets_service_is_reaches_the_trial_unless_the_file_says_it_otherwise() -> None:
+    results = "{url: s3://lab/x, endpoint: 'https://minio.example', region: eu-1}"
+    found = environment(results=results)
+    assert found["KGEN_RESULTS"] == "s3://lab/x/sweep"
+    assert (found["AWS_ENDPOINT_URL"], found["AWS_REGION"]) == ("https://minio.example", "eu-1")
+    emulator = environment(results="{url: gs://lab, endpoint: 'http://fake.ml.svc'}")
+    assert emulator["STORAGE_EMULATOR_HOST"] == "http://fake.ml.svc"
+    secret = "{secret_env: {AWS_ENDPOINT_URL: {secret: bucket, key: url}}}"
+    variables = container(results=results, kubernetes=secret)["env"]
+    (endpoint,) = [item for item in variables if item["name"] == "AWS_ENDPOINT_URL"]
+    assert endpoint["valueFrom"] == {"secretKeyRef": {"name": "bucket", "key": "url"}}

@@ -1,4 +1,4 @@
-"""What a real cluster said of a trial in each state: see `tests/cluster/record_states.py`."""
+"""What a real cluster said of a trial in each state: see `record_states.py` in `tests/cluster` and `tests/node`."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ TRIAL = "k7q2m5xw3d"
 FOLDER = Path(__file__).with_name("recorded")
 
 
-def names() -> list[str]:
-    """Of all recordings."""
-    return sorted(file.stem for file in FOLDER.glob("*.json"))
+def names(folder: str = ".") -> list[str]:
+    """Of all recordings; those of a real node are in the folder `real`."""
+    return sorted(file.stem for file in (FOLDER / folder).glob("*.json"))
 
 
 def recording(name: str) -> dict[str, Any]:

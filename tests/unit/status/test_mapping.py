@@ -75,13 +75,13 @@ def test_rows_without_a_job() -> None:
     )
     assert of(None, row=Row("interrupted")) == (
         State.MISSING,
-        Reason.DELETED,
+        Reason.NONE,
         "it has no Job; its last attempt was interrupted",
     )
 
 
 def test_no_job() -> None:
-    assert of(None) == of(None, row=UNREAD) == (State.MISSING, Reason.DELETED, "it has no Job")
+    assert of(None) == of(None, row=UNREAD) == (State.MISSING, Reason.NONE, "it has no Job")
     assert of(None, deleted=True) == (State.MISSING, Reason.DELETED, "its Job was deleted")
     orphan = pod(phase="Running", state={"running": {"startedAt": "2026-01-01T00:00:00Z"}})
     assert of(None, orphan) == (State.RUNNING, Reason.NONE, "its pod runs on; its Job is gone")

@@ -6,6 +6,7 @@ import pytest
 
 from kgen.status import Reason, State
 from tests.unit.status.expected import EXPECTED
+from tests.unit.status.expected_real import EXPECTED_REAL
 from tests.unit.status.recordings import names, status
 
 
@@ -22,8 +23,22 @@ def test_what_is_shown(name: str, index: int | None) -> None:
     )
 
 
+@pytest.mark.parametrize("name", EXPECTED_REAL)
+def test_what_is_shown_of_a_real_node(name: str) -> None:
+    expected = EXPECTED_REAL[name]
+    found = status(f"real/{name}")
+    assert found.message == expected.message
+    assert (found.state, found.reason) == (expected.state, expected.reason)
+    assert (found.attempts, found.exit_code, found.hopeless) == (
+        expected.attempts,
+        expected.exit_code,
+        expected.hopeless,
+    )
+
+
 def test_every_recording_is_expected() -> None:
     assert {name for name, _ in EXPECTED} == set(names())
+    assert set(EXPECTED_REAL) == set(names("real"))
 
 
 def test_every_state_was_seen() -> None:

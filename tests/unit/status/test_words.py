@@ -306,6 +306,12 @@ def test_what_the_program_said_last() -> None:
     )
 
 
+def test_metrics_are_no_last_words() -> None:
+    """In a log, standard error may come before what was printed earlier."""
+    log = 'ValueError: x\n{"step": 1, "loss": 0.5}\n{"loss":0.5,"step":1,"trial":"k7q2m5xw3d"}\n'
+    assert failed(state=ended(1, message=log))[1] == "the trainer crashed (exit code 1): ValueError: x"
+
+
 @pytest.mark.parametrize(
     ("code", "reason", "words"),
     [

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import socket
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +110,16 @@ def test_a_failed_download_says_what_to_give_instead(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(keras.datasets.mnist, "load_data", no_network)
     with pytest.raises(DataError, match=r"mnist could not be downloaded \(URL fetch failure .*\): give data: the path"):
         load("mnist", None)
+
+
+def test_a_download_that_stands_still_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kgen_trainer.data._SILENCE_SECONDS", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/mnist.npz"
+        monkeypatch.setattr(keras.datasets.mnist, "load_data", lambda: urllib.request.urlopen(url))
+        with pytest.raises(DataError, match="mnist could not be downloaded"):
+            load("mnist", None)
+    assert socket.getdefaulttimeout() is None
 
 
 def test_a_download_is_used_where_there_is_a_network(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -159,6 +159,9 @@ def test_a_gpu_that_was_asked_for_must_be_there(run: Any, monkeypatch: pytest.Mo
     monkeypatch.setenv(names.ENV_GPUS, str(len(tf.config.list_physical_devices("GPU")) + 1))
     with pytest.raises(DeviceError, match=r"KGEN_GPUS asks for \d+ GPU"):
         run({}, steps=1)
+    monkeypatch.setenv(names.ENV_GPUS, "one")
+    with pytest.raises(DeviceError, match="KGEN_GPUS is 'one': not a whole number"):
+        run({}, steps=1)
 
 
 def test_a_row_says_what_trained_it() -> None:
@@ -184,5 +187,5 @@ def test_a_process_of_its_own_gives_the_same_bits(run: Any, new_trial: Any, tmp_
         there.setdefault(point.step, {})[point.metric] = point.value
     assert there == here
     assert (row.outcome, row.steps, row.environment.framework) == (Outcome.FINISHED, 70, "tensorflow")
-    assert done.stdout.count("kgen_trainer: Keras") == 1
+    assert done.stdout.count("kgen_trainer: kgen ") == 1
     assert json.loads(row.budget)["steps"] == 70

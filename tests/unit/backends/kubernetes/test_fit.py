@@ -10,7 +10,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from kgen.backends.kubernetes import access, dry_run
-from kgen.backends.kubernetes.access import NEEDED, PLANNED, Permission, is_granted
+from kgen.backends.kubernetes.access import COLLECTOR, NEEDED, PLANNED, Permission, is_granted
 from kgen.backends.kubernetes.api import Api, ApiError
 from kgen.backends.kubernetes.fit import look
 from kgen.backends.kubernetes.forecast import Forecast, ShapeFit
@@ -23,7 +23,7 @@ from kgen.sweep import SweepSpec, expand, load, loads
 ROOT = Path(__file__).parents[4]
 TEXT = (
     "version: 1\nname: fit\nparameters: {a: [1, 2, 3]}\nbudget: {steps: 10, target: {accuracy: 0.9}}\n"
-    "results: s3://b/x\ntrainer: {image: 'registry.example/a:1', command: [run]}\nkubernetes:\n"
+    "results: s3://bucket/x\ntrainer: {image: 'registry.example/a:1', command: [run]}\nkubernetes:\n"
     "  resources: {nvidia.com/gpu: 2}\n"
 )
 
@@ -57,17 +57,24 @@ def test_a_part_of_an_object_has_rights_of_its_own() -> None:
     assert is_granted(log, [{"verbs": ["get"], "apiGroups": [""], "resources": ["*/log"]}])
 
 
-def test_the_role_in_manifests_grants_what_is_needed_and_no_more() -> None:
+@pytest.mark.parametrize(
+    ("role", "needed"),
+    [
+        ("kgen-submitter", {*PLANNED, *(each for several in NEEDED.values() for each in several)}),
+        ("kgen-collector", {*COLLECTOR}),
+    ],
+)
+def test_a_role_in_manifests_grants_what_is_needed_and_no_more(role: str, needed: set[Permission]) -> None:
     documents = list(YAML(typ="safe").load_all((ROOT / "manifests/rbac.yaml").read_text()))
-    (role,) = [each for each in documents if each["kind"] == "Role"]
+    (found,) = [each for each in documents if (each["kind"], each["metadata"]["name"]) == ("Role", role)]
     granted = [
         Permission(resource, verb, group)
-        for rule in role["rules"]
+        for rule in found["rules"]
         for group in rule["apiGroups"]
         for resource in rule["resources"]
         for verb in rule["verbs"]
     ]
-    assert sorted(granted) == sorted({*PLANNED, *(each for needed in NEEDED.values() for each in needed)})
+    assert sorted(granted) == sorted(needed)
 
 
 class FakeApi(Api):
@@ -96,7 +103,11 @@ def api_error(status: int, message: str) -> ApiError:
 
 
 def test_rights_that_the_server_can_not_list_are_asked_for_one_by_one() -> None:
-    listed = {"verbs": ["*"], "apiGroups": ["batch", ""], "resources": ["jobs", "configmaps", "pods", "events"]}
+    listed = {
+        "verbs": ["*"],
+        "apiGroups": ["batch", ""],
+        "resources": ["jobs", "configmaps", "pods", "pods/exec", "events"],
+    }
     api = FakeApi(
         {
             "selfsubjectrulesreviews": {"status": {"resourceRules": [listed], "incomplete": True}},
