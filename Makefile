@@ -5,7 +5,7 @@
 # `make clean quickstart PYTHON=python3.12`.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart cluster test check bench lock clean
+.PHONY: help setup quickstart cluster test check image sbom kind chart-docs bench lock clean
 
 PYTHON ?= python3
 # More arguments for pytest: make test ARGS="-k grid"
@@ -31,7 +31,7 @@ MPLCONFIGDIR ?= $(XDG_CACHE_HOME)/matplotlib
 export KERAS_HOME MPLCONFIGDIR
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
 
 setup: $(DEV) ## Make .venv with everything for development
 
@@ -53,6 +53,22 @@ check: $(DEV) ## Lint, formatting, types, layers
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/hadolint image/Dockerfile
+
+# Variables for both: IMAGE, EXTRA=cuda, BASE_IMAGE, ENGINE; see docs/image.md.
+image: ## Build the image for trials, by docker, podman or buildah
+	@sh image/build.sh
+
+sbom: $(DEV) ## Write what is in that image as a bill of materials, build/image.cdx.json
+	@sh image/sbom.sh build/image.cdx.json $(BIN)/python
+
+kind: ## Start a cluster of kind here, with that image and the chart; needs Docker or Podman, kind, Helm
+	@sh manifests/kind.sh check
+	@$(MAKE) --no-print-directory image
+	@sh manifests/kind.sh
+
+chart-docs: $(DEV) ## Write the chart's README anew, from its values
+	@$(BIN)/python -m tests.chart.readme
 
 bench: $(DEV) ## Measure: every script of tests/benchmarks, one after the other
 	@set -e; for script in tests/benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script; done

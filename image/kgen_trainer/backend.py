@@ -11,11 +11,12 @@ import subprocess
 import sys
 from typing import Any, Final
 
+from kgen import __version__
 from kgen.errors import BadParametersError, DeviceError, MissingExtraError
-from kgen.names import ENV_GPUS
+from kgen.names import ENV_GPUS, ENV_IMAGE_REVISION
 from kgen.trial.environment import processor
 
-__all__ = ["Tensor", "announce", "device", "keras", "require_gpus", "tf"]
+__all__ = ["Tensor", "announce", "device", "keras", "require_gpus", "tf", "versions"]
 
 _ENVIRONMENT: Final = {
     "TF_CPP_MIN_LOG_LEVEL": "2",  # warnings of every process of a sweep would bury the trials' own lines
@@ -66,14 +67,23 @@ _configure()
 
 
 def require_gpus() -> None:
-    """Raise DeviceError when the back end asked for more GPUs than TensorFlow sees."""
-    wanted = int(os.environ.get(ENV_GPUS) or 0)
+    """Raise DeviceError when the back end asked for more GPUs than TensorFlow sees: never train on a CPU instead."""
+    wanted = os.environ.get(ENV_GPUS) or "0"
+    if not wanted.isdecimal():
+        raise DeviceError(f"{ENV_GPUS} is {wanted!r}: not a whole number")
     seen = len(tf.config.list_physical_devices("GPU"))
-    if seen < wanted:
-        raise DeviceError(
-            f"{ENV_GPUS} asks for {wanted} GPU(s), TensorFlow {tf.__version__} sees {seen}: is this image built with "
-            "CUDA, and does the container get the device?"
-        )
+    if seen >= int(wanted):
+        return
+    if tf.test.is_built_with_gpu_support():
+        why = "does the container get the device, and is the node's driver new enough?"
+    else:
+        why = "it is built without GPU support: use an image with the extra cuda"
+    raise DeviceError(f"{ENV_GPUS} asks for {wanted} GPU(s), TensorFlow {tf.__version__} sees {seen}: {why}")
+
+
+def versions() -> dict[str, str]:
+    """Of all that a trial's bits depend on beside its settings and its processor."""
+    return {"kgen": __version__, "Keras": str(keras.__version__), "TensorFlow": str(tf.__version__)}
 
 
 def device() -> tuple[str, str]:
@@ -103,9 +113,12 @@ def _gpu_uuid() -> str:
 def announce() -> None:
     """Print one line of versions and devices, once per process."""
     threads = tf.config.threading
+    revision = os.environ.get(ENV_IMAGE_REVISION)
     print(
-        f"kgen_trainer: Keras {keras.__version__} on TensorFlow {tf.__version__}, Python {sys.version.split()[0]}, "
-        f"{device()[0]}, threads within an operation {threads.get_intra_op_parallelism_threads() or 'all'}, "
+        f"kgen_trainer: kgen {__version__}{f' (revision {revision})' if revision else ''}, "
+        f"Keras {keras.__version__} on TensorFlow {tf.__version__}, Python {sys.version.split()[0]}, {device()[0]}, "
+        f"GPUs asked for {os.environ.get(ENV_GPUS) or 0}, visible {len(tf.config.list_physical_devices('GPU'))}, "
+        f"threads within an operation {threads.get_intra_op_parallelism_threads() or 'all'}, "
         f"between operations {threads.get_inter_op_parallelism_threads() or 'all'}",
         flush=True,
     )

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import socket
 import zipfile
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -18,6 +21,8 @@ _KEYS: Final = ("x_train", "y_train", "x_test", "y_test")
 _KNOWN_CLASSES: Final = {"digits": 10, "mnist": 10, "cifar10": 10}
 _SMALLEST_SIDE: Final = 4
 """Pixels: two poolings halve a side twice."""
+_SILENCE_SECONDS: Final = 20.0
+"""How long a download may stand still: in a cluster without a way out packets are often dropped, not refused."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -99,12 +104,24 @@ def _read_npz(path: str) -> Arrays:
 
 def _download(dataset: str) -> Arrays:
     try:
-        (x_train, y_train), (x_test, y_test) = getattr(keras.datasets, dataset).load_data()
+        with _impatient():
+            (x_train, y_train), (x_test, y_test) = getattr(keras.datasets, dataset).load_data()
     except Exception as error:  # a download fails in more ways than can be listed
         raise DataError(
             f"{dataset} could not be downloaded ({error}): give data: the path of a file with {', '.join(_KEYS)}"
         ) from error
     return {"x_train": x_train, "y_train": y_train, "x_test": x_test, "y_test": y_test}
+
+
+@contextlib.contextmanager
+def _impatient() -> Iterator[None]:
+    """Give up connections that say nothing; Keras' downloader itself would wait for ever."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(_SILENCE_SECONDS)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
 
 
 def _dataset(arrays: Arrays, where: str, classes: int | None) -> Dataset:

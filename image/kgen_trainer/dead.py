@@ -73,6 +73,14 @@ class DeadWatch:
             return None
         return f"dead: no active unit in {self._names[now.position]} on any training example"
 
+    def state(self) -> tuple[int | None, list[NDArray[Any]]]:
+        """What the last check left for the next: a suspicious layer's position, and weights."""
+        return (None, []) if self._suspect is None else (self._suspect.position, list(self._suspect.weights))
+
+    def restore(self, position: int | None, weights: Sequence[NDArray[Any]]) -> None:
+        """Go on from what :meth:`state` gave."""
+        self._suspect = None if position is None else _Suspect(position, list(weights))
+
     def _find(self) -> _Suspect | None:
         position = self._network.lowest_dead_layer()
         return None if position is None else _Suspect(position, self._network.lowest_weights(position + 1))

@@ -30,7 +30,8 @@ from numpy.typing import NDArray
 from kgen.errors import BadParametersError
 from kgen.spec import Budget
 from kgen.trial import Decision, Trial
-from kgen_trainer.backend import announce, require_gpus
+from kgen_trainer.backend import announce, require_gpus, versions
+from kgen_trainer.checkpoint import Checkpoint, Checkpoints
 from kgen_trainer.dead import DeadWatch
 from kgen_trainer.models import RELU_LAYERS
 from kgen_trainer.optimizers import residual_shrinks
@@ -57,8 +58,29 @@ def run(trial: Trial) -> None:
     program = program_for(settings, trial.budget.check_every_steps)
     program.reset(trial.seed, settings.learning_rate)
     training = _Training(trial, settings, program)
-    while not training.advance().stop:
-        pass
+    if settings.checkpoint_every_seconds is None:
+        while not training.advance().stop:
+            pass
+    else:
+        _train_with_checkpoints(training, trial, settings.checkpoint_every_seconds)
+
+
+def _train_with_checkpoints(training: _Training, trial: Trial, every: float) -> None:
+    """Go on where an earlier attempt was killed, and save at checks what a later one needs."""
+    checkpoints = Checkpoints(trial.checkpoint_dir, {"trial": trial.id, **versions()}, every)
+    if (found := checkpoints.load()) is not None:
+        try:
+            training.restore(found)
+        except ValueError as error:
+            checkpoints.pass_over(str(error))
+    trial.when_done(checkpoints.remove)
+    while True:
+        decision = training.advance()
+        # An interrupted check that has found the network dead is not kept: a retry must find it at the same step.
+        if not training.is_dead and (decision.interrupted or (not decision.stop and checkpoints.due)):
+            checkpoints.save(training.checkpoint())
+        if decision.stop:
+            return
 
 
 def _check_budget(budget: Budget) -> None:
@@ -79,6 +101,23 @@ class _Training:
         self._watch = DeadWatch(program, RELU_LAYERS) if shrinks else None
         self._step = 0
         self._right = 0
+        self.is_dead = False
+        """Whether the last check has found that the network can't learn any more."""
+
+    def checkpoint(self) -> Checkpoint:
+        """Everything that the next steps and checks depend on."""
+        suspect, weights = (None, []) if self._watch is None else self._watch.state()
+        state = self._program.state()
+        return Checkpoint(self._step, self._right, self._trial.progress(), state, suspect, weights)
+
+    def restore(self, kept: Checkpoint) -> None:
+        """Go on from a checkpoint, before the first step. Raises ValueError, and changes nothing, for one that does not
+        fit."""
+        self._program.restore(kept.program)
+        self._trial.resume_from(kept.step, kept.progress)
+        if self._watch is not None:
+            self._watch.restore(kept.suspect, kept.suspect_weights)
+        self._step, self._right = kept.step, kept.right
 
     def advance(self) -> Decision:
         """One chunk of steps and the check after it."""
@@ -98,6 +137,7 @@ class _Training:
             held_out = self._program.measure_test()
             metrics |= {"val_accuracy": held_out.accuracy, "val_loss": held_out.loss}
         decision = self._trial.report(step=self._step, **metrics)
+        self.is_dead = diverged is not None
         if diverged and not decision.stop:
             return self._trial.diverged(diverged)
         return decision

@@ -64,6 +64,11 @@ def initialise(model: Any, seed: int) -> None:
         glorot = keras.initializers.GlorotUniform(seed=word(seed, Purpose.WEIGHTS, index))
         layer.kernel.assign(glorot(layer.kernel.shape))
         layer.bias.assign(keras.ops.zeros_like(layer.bias))
+    for state in dropout_state(model):
+        state.assign([word(seed, Purpose.DROPOUT), 0])
+
+
+def dropout_state(model: Any) -> list[Any]:
+    """The variable that holds seed and step of the dropout's masks; without a rate the layer has none."""
     dropout = model.get_layer("dropout")
-    if dropout.rate > 0:  # without a rate the layer has no generator
-        dropout.seed_generator.state.assign([word(seed, Purpose.DROPOUT), 0])
+    return [dropout.seed_generator.state] if dropout.rate > 0 else []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from kgen_trainer.backend import Tensor, tf
 from kgen_trainer.bounds import highest_before_relu
 from kgen_trainer.data import Dataset, load
-from kgen_trainer.models import PRESETS, RELU_LAYERS, build_model, initialise, weights_of
+from kgen_trainer.models import PRESETS, RELU_LAYERS, build_model, dropout_state, initialise, weights_of
 from kgen_trainer.optimizers import build_optimizer
 from kgen_trainer.settings import Settings
 
@@ -83,6 +84,23 @@ class Program:
         for variable, value in zip(self._optimizer.variables, self._fresh, strict=True):
             variable.assign(value)
         self._optimizer.learning_rate = learning_rate
+
+    def state(self) -> list[NDArray[Any]]:
+        """Copies of all that the next step depends on: weights, the optimizer's variables, the dropout's place."""
+        return [_copy(variable) for variable in self._variables]
+
+    def restore(self, state: Sequence[NDArray[Any]]) -> None:
+        """Go on from what :meth:`state` gave. Raises ValueError, and changes nothing, for what another model gave."""
+        variables = self._variables
+        wanted = [(tuple(variable.shape), np.dtype(variable.dtype)) for variable in variables]
+        if [(values.shape, values.dtype) for values in state] != wanted:
+            raise ValueError("the state of another model or optimizer")
+        for variable, values in zip(variables, state, strict=True):
+            variable.assign(values)
+
+    @property
+    def _variables(self) -> list[Any]:
+        return [*self._weights, *self._optimizer.variables, *dropout_state(self._model)]
 
     def train(self, batches: NDArray[np.int32]) -> tuple[float, int]:
         """One training step per row of ``batches`` [steps, batch size], which holds indices into the training set.

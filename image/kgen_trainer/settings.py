@@ -21,9 +21,10 @@ _RULES: Final[Mapping[str, Rule]] = {
     "batch_size": COUNT,
     "dropout": FRACTION,
     "learning_rate": POSITIVE,
+    "checkpoint_every_seconds": POSITIVE,
 }
 _PARAMETERS: Final = ("dataset", "data", "model", "scale", "batch_size", "dropout", "optimizer", "learning_rate")
-_CONFIG: Final = (*_PARAMETERS, "optimizers")
+_CONFIG: Final = (*_PARAMETERS, "optimizers", "checkpoint_every_seconds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,8 @@ class Settings:
     """Keras' default of the optimizer where a sweep does not name one."""
     overrides: Overrides = ()
     """Other settings of the optimizer."""
+    checkpoint_every_seconds: float | None = None
+    """How often a trial that may be killed saves itself at most, in seconds of the clock on the wall; None is never."""
 
     @classmethod
     def from_trial(cls, trial: Trial) -> Settings:
@@ -79,7 +82,8 @@ class Settings:
 
     def without_learning_rate(self) -> Settings:
         """The part that a compiled program depends on; the learning rate is a variable of it."""
-        return dataclasses.replace(self, learning_rate=OPTIMIZERS[self.optimizer].learning_rate)
+        rate = OPTIMIZERS[self.optimizer].learning_rate
+        return dataclasses.replace(self, learning_rate=rate, checkpoint_every_seconds=None)
 
 
 def _check_names(what: str, values: Mapping[str, Any], allowed: tuple[str, ...]) -> None:
