@@ -5,7 +5,7 @@
 # `make clean quickstart PYTHON=python3.12`.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart cluster test check image sbom kind chart-docs bench lock clean
+.PHONY: help setup quickstart cluster test test-node check image sbom kind chart-docs bench lock clean
 
 PYTHON ?= python3
 # More arguments for pytest: make test ARGS="-k grid"
@@ -45,8 +45,14 @@ cluster: ## Start a Kubernetes with fake GPU nodes here, until Ctrl-C; the first
 
 # A file's tests stay in one process (its fixtures are made once); files keep their order, in which tests/conftest.py
 # puts those last that need the machine for themselves.
+PYTEST := $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
+
 test: $(DEV) ## Run every test
-	$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder $(ARGS)
+	$(PYTEST) $(ARGS)
+
+# Root and Debian packages, which a test that is skipped names.
+test-node: $(DEV) ## Run the tests of real pods on a real node, and those of the image: as root, with Debian packages
+	KGEN_TEST_NODE=1 $(PYTEST) tests/node tests/image $(ARGS)
 
 check: $(DEV) ## Lint, formatting, types, layers
 	$(BIN)/ruff check

@@ -129,6 +129,7 @@ def test_keys_of_a_bucket_are_named_never_written(helm: Helm) -> None:
         assert container["envFrom"] == [{"secretRef": {"name": "lab-bucket"}}]
         env = {each["name"]: each.get("value") for each in container["env"]}
         assert (env["AWS_ENDPOINT_URL"], env["AWS_REGION"]) == ("https://s3.example", "eu-central-1")
+        assert env[names.ENV_RESULTS] == "s3://lab/sweeps"
         assert not [name for name in env if re.search("KEY|SECRET|TOKEN|PASSWORD|CLAIM", name)]
         assert {each["name"] for each in spec["volumes"]} == {"scratch"}
     assert not of_kind("PersistentVolumeClaim", documents(written))

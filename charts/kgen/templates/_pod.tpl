@@ -111,6 +111,9 @@ NVIDIA_VISIBLE_DEVICES, because images made for GPUs would otherwise show a pod 
 {{- $own = append $own (dict "name" "KGEN_CLAIM" "value" .) -}}
 {{- end -}}
 {{- $bucket := .Values.results.bucket -}}
+{{- if eq .Values.results.store "bucket" -}}
+{{- $own = append $own (dict "name" "KGEN_RESULTS" "value" $bucket.url) -}}
+{{- end -}}
 {{- if and (eq .Values.results.store "bucket") (hasPrefix "s3://" $bucket.url) -}}
 {{- with $bucket.endpoint -}}
 {{- $own = append $own (dict "name" "AWS_ENDPOINT_URL" "value" .) -}}
