@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from kgen.errors import BadParametersError
 from kgen.spec import Budget
 from kgen.trial import Decision, Trial
-from kgen_trainer.backend import announce, require_gpus, versions
+from kgen_trainer.backend import announce, device, require_gpus, versions
 from kgen_trainer.checkpoint import Checkpoint, Checkpoints
 from kgen_trainer.dead import DeadWatch
 from kgen_trainer.models import RELU_LAYERS
@@ -67,8 +67,10 @@ def run(trial: Trial) -> None:
 
 def _train_with_checkpoints(training: _Training, trial: Trial, every: float) -> None:
     """Go on where an earlier attempt was killed, and save at checks what a later one needs."""
-    checkpoints = Checkpoints(trial.checkpoint_dir, {"trial": trial.id, **versions()}, every)
-    if (found := checkpoints.load()) is not None:
+    checkpoints = Checkpoints(trial.checkpoint_dir, {"trial": trial.id, "device": device()[0], **versions()}, every)
+    # A row that goes on from an earlier attempt has no seconds to compare, so it could never be the result.
+    found = None if trial.spec.objective.needs_exclusive else checkpoints.load()
+    if found is not None:
         try:
             training.restore(found)
         except ValueError as error:
@@ -97,6 +99,7 @@ class _Training:
         self._trial = trial
         self._program = program
         self._batch_size = settings.batch_size
+        self._learning_rate = settings.learning_rate
         shrinks = residual_shrinks(settings.optimizer, settings.overrides)
         self._watch = DeadWatch(program, RELU_LAYERS) if shrinks else None
         self._step = 0
@@ -113,8 +116,12 @@ class _Training:
     def restore(self, kept: Checkpoint) -> None:
         """Go on from a checkpoint, before the first step. Raises ValueError, and changes nothing, for one that does not
         fit."""
-        self._program.restore(kept.program)
-        self._trial.resume_from(kept.step, kept.progress)
+        try:
+            self._program.restore(kept.program)
+            self._trial.resume_from(kept.step, kept.progress)
+        except ValueError:
+            self._program.reset(self._trial.seed, self._learning_rate)
+            raise
         if self._watch is not None:
             self._watch.restore(kept.suspect, kept.suspect_weights)
         self._step, self._right = kept.step, kept.right

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -80,6 +81,7 @@ def delete(
 ) -> None:
     """Say what would be lost, ask, and print what is deleted."""
     from kgen.workflow.act import holdings, remove_sweep
+    from kgen.workflow.results import RESULTS_DIR
 
     if results and not yes and not _can_ask():
         raise InputError.of("the command line", "--results", "nobody to ask", "--yes with it, if they are to be lost")
@@ -90,6 +92,8 @@ def delete(
         _ask("Delete all of this for good?" if results else "Delete everything of it but its results?", yes=yes)
     made = remove_sweep(api, name, results=results, image=image, on_event=tell)
     kept = "results stay" if made.result_files is None else f"{count(made.result_files, 'file')} of results"
+    if made.result_files is not None and (copy := Path(RESULTS_DIR, name)).is_dir():
+        kept += f"; {copy} here stays, it may be a copy of them"
     print(f"sweep/{name} deleted: {count(made.jobs, 'Job')}, {count(made.config_maps, 'ConfigMap')}; {kept}")
 
 

@@ -67,6 +67,11 @@ def fetch_results(
     opened = open_results(spec, results=results, image=image, connect=api, on_event=_Teller(), stored=stored)
     if opened.fetched is not None and opened.fetched.files:
         print(f"fetched {count(opened.fetched.files, 'row file')} from {spec.location} to {opened.spec.results}")
+    if opened.fetched is not None and opened.fetched.only_here:
+        others = count(opened.fetched.only_here, "row file")
+        tell(
+            f"{others} in {opened.spec.results} not in {spec.location}: of a run here, or deleted there; they count too"
+        )
     return opened
 
 

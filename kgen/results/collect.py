@@ -232,8 +232,9 @@ def collect(store: Store, expected: Sequence[TrialSpec], objective: Objective, p
                 duplicates.append(Duplicate(spec.id, rows["file"][best], tuple(sorted(others))))
             lines.append(Line(rows["outcome"][best], best, digest=seen.digest(rows["attempt"][best])))
         elif pod := _failed_pod(seen, rows, spec.id, candidates):
-            problems[State.FAILED].append(TrialFile(spec.id, "", pod.why))
-            lines.append(Line(State.FAILED, pod=pod, reason=pod.why, digest=pod.image_digest))
+            state = State.INTERRUPTED if pod.interrupted else State.FAILED
+            problems[state].append(TrialFile(spec.id, "", pod.why))
+            lines.append(Line(state, pod=pod, reason=pod.why, digest=pod.image_digest))
         elif candidates:
             latest = rows.latest(candidates)
             state, reason = rows["state"][latest], _reason(seen, rows, latest)

@@ -87,8 +87,11 @@ class FolderStore(Store):
             raise UnreadableFileError(f"{self.root / name}: can't be read: {error.strerror}") from error
 
     def exists(self, name: str) -> bool:
-        """Whether there is a file of that name below the root."""
-        return (self.root / name).is_file()
+        """Whether there is a file of that name below the root. Raises StoreError where this user may not look."""
+        try:
+            return (self.root / name).is_file()
+        except PermissionError as error:
+            raise StoreError(f"{self.root / name}: can't be read: {error.strerror}") from error
 
     def write(self, name: str, data: bytes) -> str:
         """Write a derived file, replacing an older one in one step; returns its path. Raises StoreError."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from kgen.names import ROW_SUFFIX, ROWS_DIR, TEMPORARY_PREFIX
@@ -35,10 +35,12 @@ class Fetched:
     bytes: int
     wanted: int
     """Files that were not here before."""
+    only_here: int = 0
+    """Files of the copy that the source does not have: of a run here, or of results that were deleted there."""
 
     def and_one(self, size: int, on_progress: Callable[[Fetched], None] | None) -> Fetched:
         """This and one more of that size, which is told."""
-        more = Fetched(self.files + 1, self.bytes + size, self.wanted)
+        more = replace(self, files=self.files + 1, bytes=self.bytes + size)
         if on_progress is not None:
             on_progress(more)
         return more
@@ -55,7 +57,7 @@ def fetch(source: Source, target: FolderStore, on_progress: Callable[[Fetched], 
     here = {file.name: file.size for file in target.row_files()}
     sizes = {file.name: file.size for file in source.row_files() if is_row_file(file.name)}
     wanted = [name for name, size in sizes.items() if here.get(name) != size]
-    so_far = Fetched(0, 0, len(wanted))
+    so_far = Fetched(0, 0, len(wanted), len(here.keys() - sizes.keys()))
     pending: deque[Future[int]] = deque()
 
     def write(name: str, data: bytes) -> int:

@@ -38,6 +38,7 @@ _FIELDS: Final = pa.schema(
 )
 _LONG_AGO: Final = dt.datetime(1, 1, 2, tzinfo=dt.UTC)
 _UID_LENGTH: Final = 36
+_DISRUPTIONS: Final = frozenset(("Interrupted", "NodeLost", "Preempted"))
 
 
 class PodState(enum.StrEnum):
@@ -79,6 +80,11 @@ class PodSeen:
     def why(self) -> str:
         """Reason and words, in one line."""
         return ": ".join(filter(None, (self.reason, self.message)))
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether something outside ended it, for which its trial can do nothing."""
+        return self.reason in _DISRUPTIONS
 
     def after(self, earlier: PodSeen) -> PodSeen:
         """The same attempt, seen again: nothing that was known of it is lost."""
@@ -136,10 +142,15 @@ class Pods:
     def __init__(self, pods: Iterable[PodSeen]) -> None:
         self._by_attempt = {pod.attempt: pod for pod in pods}
         self._newest: dict[str, PodSeen] = {}
+        self._newest_pod: dict[str, PodSeen] = {}
+        """Without those that stand for a whole Job, which say nothing that a row of the trial would not say better."""
         for pod in self._by_attempt.values():
             known = self._newest.get(pod.trial)
             if known is None or pod._age > known._age:
                 self._newest[pod.trial] = pod
+            known = self._newest_pod.get(pod.trial)
+            if pod.pod and (known is None or pod._age > known._age):
+                self._newest_pod[pod.trial] = pod
 
     def digest(self, attempt: str) -> str:
         """Of the image that ran a row's attempt; empty where that is not known."""
@@ -154,7 +165,7 @@ class Pods:
     def failed(self, trial: str, attempt: str = "", ended: dt.datetime | None = None) -> PodSeen | None:
         """The pod of a trial that failed after all else that is known of it: after the row of that attempt, which ended
         then, if it has one. None where the last thing known is not a failure."""
-        pod = self._newest.get(trial)
+        pod = (self._newest_pod if attempt else self._newest).get(trial)
         if pod is None or pod.state is not PodState.FAILED or (attempt and pod is self._of(attempt)):
             return None
         return pod if ended is None or (pod.ended or pod._age[0]) > ended else None

@@ -99,7 +99,10 @@ class Attempt:
     def _failure(self, error: BaseException) -> Ending:
         code = _exit_code(error)
         if code == TrialExit.OK:  # sys.exit(0) is a return
-            verdict = self.trial.ended()
+            try:
+                verdict = self.trial.ended()
+            except TrialError as silent:
+                return self._failure(silent)
             if verdict.outcome is not None:
                 return Ending(State.COMPLETE, verdict.outcome, verdict.reason, TrialExit.OK)
         elif isinstance(error, TrialError | StoreError):

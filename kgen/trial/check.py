@@ -75,7 +75,7 @@ def results(location: str) -> Finding:
 def _as_it_was(location: str) -> Iterator[None]:
     """Folders that are made inside go again."""
     folders = [] if is_bucket(location) else [Path(location, names.ROWS_DIR), *Path(location, names.ROWS_DIR).parents]
-    new = [folder for folder in folders if not folder.exists()]
+    new = [folder for folder in folders if not _is_there(folder)]
     try:
         yield
     finally:
@@ -85,7 +85,16 @@ def _as_it_was(location: str) -> Iterator[None]:
 
 
 def _nearest(path: Path) -> Path:
-    return next(folder for folder in (path, *path.parents) if folder.exists())
+    return next(folder for folder in (path, *path.parents) if _is_there(folder))
+
+
+def _is_there(folder: Path) -> bool:
+    """False too where this user may not look, for which Path.exists raises an error."""
+    try:
+        folder.stat()
+    except OSError:
+        return False
+    return True
 
 
 def _fix(location: str, error: StoreError) -> str:

@@ -323,7 +323,10 @@ class Trial:
     def done(self) -> None:
         """The trial's result is written; for :mod:`kgen.trial`, not for trainers."""
         while self._when_done:
-            self._when_done.pop(0)()
+            try:
+                self._when_done.pop(0)()
+            except Exception as error:  # noqa: BLE001  the result is written: what is left over can't undo it
+                print(f"kgen: what was to be done after the result failed: {error}", flush=True)
 
     def interrupt(self, reason: str) -> None:
         """Ask for a stop at the next report; for :mod:`kgen.trial`, not for trainers."""

@@ -26,7 +26,8 @@ GRACE_SECONDS: Final = 3.0
 an impatient user five."""
 PATIENCE_SECONDS: Final = 600.0
 """How long a trial tries to write its row into a bucket that does not answer: training went into it."""
-_PARENT: Final = os.getppid()
+_PARENT: Final = int(os.environ.pop(names.ENV_PARENT, "0")) or os.getppid()
+"""Who started this process; it may be gone before this line runs, so a local worker is told."""
 
 
 def main(train: Train, *, describe: Describe = dict) -> NoReturn:

@@ -130,5 +130,9 @@ def stored_sweep(api: Api, name: str) -> SweepSpec:
 def _check_is_here(spec: SweepSpec) -> None:
     """Where a volume is not mounted, the folder of all results is not there either."""
     folder = Path(spec.location.path)
-    if not folder.is_dir() and not folder.parent.is_dir():
+    try:
+        here = folder.is_dir() or folder.parent.is_dir()
+    except PermissionError:
+        here = True  # which reading it says better
+    if not here:
         raise StoreError(f"{folder}: the results lie in that folder of the sweep's pods, which is not on this machine")

@@ -53,8 +53,11 @@ class RowReader:
             except StoreError as error:
                 return SeenRows(UNREAD, f"{error}; so a finished Job counts as a result")
         folder = Path(self._spec.location.path)
-        if not folder.is_dir():  # no trial has written yet, or the volume is not here
-            return SeenRows({}) if folder.parent.is_dir() else _UNREACHABLE
+        try:
+            if not folder.is_dir():  # no trial has written yet, or the volume is not here
+                return SeenRows({}) if folder.parent.is_dir() else _UNREACHABLE
+        except PermissionError:
+            return _UNREACHABLE
         return SeenRows(self._observe(open_store(folder), self._spec))
 
     def _of_bucket(self, spec: SweepSpec) -> Rows:

@@ -3,9 +3,9 @@
     python tests/benchmarks/bench_node.py [CLUSTER IMAGE]      # as root; about five minutes, after building the image
 
 `CLUSTER` is the `cluster.json` of a `python -m tests.node` that runs, `IMAGE` one that is there. Two trials run at a
-time, since the node is this machine. What a trial costs outside its training is its pod's life, from creation to its
-end, less its counted seconds. kgen's share of that is what a trial with an empty trainer takes longer than `python -c
-pass`, in a pod: start, checks of the store, the row.
+time, since the node is this machine. What a trial costs outside its training is its pod's life, from when it got the
+node to its end, less its counted seconds. kgen's share of that is what a trial with an empty trainer takes longer than
+`python -c pass`, in a pod: start, checks of the store, the row.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from kgen import names
 from kgen.results.rows import TrialRow
 from tests.image import build
 from tests.node import shared
-from tests.node.client import RealNode
+from tests.node.client import GROUP, RealNode
 from tests.node.digits import NAME, Both, run_here, sweep_text, table
 from tests.node.terminal import Rows, Terminal
 
@@ -50,8 +50,10 @@ print(json.dumps([
 
 def main() -> None:
     """Measure and print."""
-    with _node() as (node, image), tempfile.TemporaryDirectory(prefix="kgen-bench-") as folder:
-        terminal = Terminal.open(node, Path(folder))
+    with contextlib.ExitStack() as stack:
+        node, image = stack.enter_context(_node())
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="kgen-bench-"))
+        terminal = stack.enter_context(contextlib.closing(Terminal.open(node, Path(folder))))
         claim = node.claim(terminal.namespace)
         text = sweep_text(image, OPTIMIZERS, RATES, STEPS)
         terminal.write("sweep.yaml", text)
@@ -67,7 +69,6 @@ def main() -> None:
         begun = time.monotonic()
         both = Both(table(Path(folder, "results", NAME)), run_here(terminal, text))
         beside = time.monotonic() - begun
-        terminal.close()
         print(f"{whole:8.1f} s  {len(pods)} trials, kgen submit to report ({waited:.1f} s until all had ended)")
         print(f"{beside:8.1f} s  the same file by kgen run, report included")
         for what, seconds in (costs | {"of that kgen's": [share]}).items():
@@ -100,7 +101,7 @@ def _pods(terminal: Terminal) -> list[dict[str, Any]]:
 def _costs(terminal: Terminal, pods: list[dict[str, Any]], rows: Rows) -> dict[str, list[float]]:
     """Seconds of each trial, by what they were spent on."""
     costs: dict[str, list[float]] = {
-        "pod created to container started": [],
+        "pod scheduled to container started": [],
         "container started to first counted step": [],
         "counted training": [],
         "a trial costs outside its training": [],
@@ -108,14 +109,15 @@ def _costs(terminal: Terminal, pods: list[dict[str, Any]], rows: Rows) -> dict[s
     for pod in pods:
         [row] = rows.of(pod["metadata"]["labels"][names.LABEL_TRIAL])
         ended = pod["status"]["containerStatuses"][0]["state"]["terminated"]
-        created, started, finished = (
+        conditions = {each["type"]: each["lastTransitionTime"] for each in pod["status"]["conditions"]}
+        scheduled, started, finished = (
             datetime.fromisoformat(at).timestamp()
-            for at in (pod["metadata"]["creationTimestamp"], ended["startedAt"], ended["finishedAt"])
+            for at in (conditions["PodScheduled"], ended["startedAt"], ended["finishedAt"])
         )
         first = _first_step(terminal.kubectl("logs", pod["metadata"]["name"], "--timestamps"), row)
         for seconds, value in zip(
             costs.values(),
-            (started - created, first - started, row.seconds, finished - created - row.seconds),
+            (started - scheduled, first - started, row.seconds, finished - scheduled - row.seconds),
             strict=True,
         ):
             seconds.append(value)
@@ -139,11 +141,12 @@ def _share(terminal: Terminal, image: str) -> float:
         "command": ["python", "-c", EMPTY],
         "volumeMounts": [{"name": "results", "mountPath": "/results"}],
     }
-    spec = {"restartPolicy": "Never", "containers": [container], "volumes": [claim]}
+    group = {"runAsUser": GROUP, "runAsGroup": GROUP, "fsGroup": GROUP}
+    spec = {"restartPolicy": "Never", "securityContext": group, "containers": [container], "volumes": [claim]}
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "empty"}, "spec": spec}
     terminal.node.cluster.apply(pod, namespace=terminal.namespace)
     terminal.kubectl("wait", "pod/empty", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=120s")
-    measured = json.loads(terminal.kubectl("logs", "empty"))
+    measured: list[tuple[float, float]] = json.loads(terminal.kubectl("logs", "empty"))
     return statistics.median(trial - bare for bare, trial in measured)
 
 

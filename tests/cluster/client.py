@@ -153,7 +153,8 @@ class Cluster:
         end = self.audit_position()
         with self._log().open("rb") as log:
             log.seek(after)
-            events: list[dict[str, Any]] = [json.loads(line) for line in log.read(end - after).splitlines()]
+            whole, _, _ = log.read(end - after).rpartition(b"\n")  # the last one may be half written
+        events: list[dict[str, Any]] = [json.loads(line) for line in whole.splitlines()]
         return [
             event
             for event in events

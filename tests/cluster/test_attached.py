@@ -60,7 +60,7 @@ def test_what_waits_is_deleted_when_it_stops(shell: Shell) -> None:
 
 
 def test_a_single_failure_among_successes_does_not(shell: Shell) -> None:
-    shell.write(sweep_text(seconds="0.5", parameters=numbers(8)))
+    shell.write(sweep_text(seconds="4", parameters=numbers(8)))
     shell.kgen("submit", "sweep.yaml").ok()
     shell.kubectl("delete", "pod", next(iter(shell.pods())))
     done = shell.kgen("submit", "sweep.yaml", "--wait")

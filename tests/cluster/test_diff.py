@@ -38,7 +38,9 @@ def test_an_edit_is_shown_as_what_it_changes(shell: Shell) -> None:
     signs = [line.split()[0] for line in shown.lines if not line.startswith(" ")]
     assert sorted(signs) == sorted(["~", "~", "~", "+", "+", "?", "?"])
     changed = [line.strip() for line in shown.lines if line.startswith(("    -", "    +"))]
-    assert set(changed) == {"--- cluster", "+++ file", '-                "cpu": "1",', '+                "cpu": "2",'}
+    of_threads = {'-                "value": "1"', '+                "value": "2"'}
+    of_cores = {'-                "cpu": "1",', '+                "cpu": "2",'}
+    assert set(changed) == {"--- cluster", "+++ file"} | of_cores | of_threads
 
 
 def test_only_orphans_are_no_difference(shell: Shell) -> None:

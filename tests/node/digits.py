@@ -48,8 +48,9 @@ class Both:
         if set(self.pods.index) != set(self.here.index):
             return [f"ids: {sorted(self.pods.index)} and {sorted(self.here.index)}"]
         found = []
-        for trial, pod in self.pods.iterrows():
-            here = self.here.loc[trial]
+        pods, heres = self.pods.to_dict("index"), self.here.to_dict("index")
+        for trial, pod in pods.items():
+            here = heres[trial]
             what = f"{pod['param.optimizer']} at {pod['param.learning_rate']}"
             if pod["status"] != here["status"]:
                 found.append(f"{what}: {pod['status']} in a pod, {here['status']} here")

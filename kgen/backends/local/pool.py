@@ -37,7 +37,7 @@ GROWTH_BYTES: Final = 1 << 30
 STOP_SECONDS: Final = 8.0
 """How long workers may take to write their interrupted rows before they are killed."""
 _TICK_SECONDS: Final = 0.25
-_OF_ONE_TRIAL: Final = frozenset({names.ENV_TRIAL, names.ENV_ATTEMPT, names.ENV_WORKER})
+_OF_ONE_TRIAL: Final = frozenset({names.ENV_TRIAL, names.ENV_ATTEMPT, names.ENV_WORKER, names.ENV_PARENT})
 """Variables that this process may have been started with itself."""
 
 OnEvent = Callable[[Message], None]
@@ -236,7 +236,8 @@ class Pool:
             timing=worker.slot.timing,
             environment=Surroundings.read(self._environment(worker.slot)).describe({}),
         )
-        self._store.write_row_file(row_file(trial.id, attempt), rows_to_bytes([row]))
+        if not self._store.write_row_file(row_file(trial.id, attempt), rows_to_bytes([row])):
+            return self._row_of(trial, attempt) or row  # the worker's own came after all
         return row
 
     def _remove(self, worker: Worker) -> int:

@@ -50,7 +50,7 @@ class Worker:
                 self.process = subprocess.Popen(
                     command,
                     cwd=folder,
-                    env={**environment, names.ENV_WORKER: str(theirs.fileno())},
+                    env={**environment, names.ENV_WORKER: str(theirs.fileno()), names.ENV_PARENT: str(os.getpid())},
                     stdin=subprocess.DEVNULL,
                     stdout=output_end,
                     stderr=output_end,

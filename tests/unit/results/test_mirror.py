@@ -60,6 +60,13 @@ def test_only_what_is_new_is_fetched(far: FolderStore, near: FolderStore) -> Non
     assert fetch(far, near) == Fetched(1, 3, 1)
 
 
+def test_what_the_source_no_longer_has_is_counted_and_stays(far: FolderStore, near: FolderStore) -> None:
+    fetch(far, near)
+    (far.root / "rows" / "a.1.parquet").unlink()
+    assert fetch(far, near) == Fetched(0, 0, 0, only_here=1)
+    assert "a.1.parquet" in contents(near)
+
+
 def test_rows_of_a_run_here_stay_beside_them(far: FolderStore, near: FolderStore) -> None:
     write_bytes(near.root, "mine.1.parquet", b"mine")
     fetch(far, near)

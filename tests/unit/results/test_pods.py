@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,21 @@ def test_a_pods_own_row_says_it_better(tmp_path: Path) -> None:
     write(tmp_path, row("t0", "a", State.FAILED, ended=0.5))
     results = gather(tmp_path, 1, pod(attempt="a", reason="Crash", message="the trainer crashed"))
     assert line(results)["exit_reason"] == "a ended"
+
+
+def test_a_whole_job_that_failed_says_no_more_than_a_row(tmp_path: Path) -> None:
+    """Once its pods are gone; a Job's time is later than that of its last row."""
+    write(tmp_path, row("t0", "a", State.FAILED, ended=30))
+    job = pod("t0", "job-uid", at=60, pod="", reason="Crash", message="its Job failed")
+    results = gather(tmp_path, 2, job, replace(job, trial="t1", attempt="other-uid"))
+    assert line(results)["exit_reason"] == "a ended"
+    assert line(results, "t1")["exit_reason"] == "Crash: its Job failed"
+
+
+def test_a_disruption_is_no_failure_of_its_trial(tmp_path: Path) -> None:
+    results = gather(tmp_path, 1, pod("t0", "a", reason="NodeLost", message="its node went"))
+    assert (line(results)["status"], results.certificate.failed) == ("interrupted", ())
+    assert results.certificate.interrupted == (TrialFile("t0", "", "NodeLost: its node went"),)
 
 
 def test_an_interrupted_row_is_told_what_was_behind_its_signal(tmp_path: Path) -> None:

@@ -170,6 +170,19 @@ def test_leaving_without_a_word_is_a_result(tmp_path: Path, line: str) -> None:
     assert "Traceback" not in job.row.log
 
 
+def test_leaving_without_any_report_leaves_a_row(tmp_path: Path) -> None:
+    job = Job(tmp_path, body("sys.exit(0)"))
+    assert job.end() == 1
+    assert (job.row.state, job.row.exit_code) == (State.FAILED, 1)
+
+
+def test_what_is_left_to_do_after_the_result_can_not_undo_it(tmp_path: Path) -> None:
+    job = Job(tmp_path, body("trial.when_done(lambda: 1 / 0)", "trial.report(step=1, loss=1)"), spec(steps=1))
+    assert job.end() == 0
+    assert job.row.state == State.COMPLETE
+    assert "what was to be done after the result failed" in job.output
+
+
 def test_a_crash_is_printed_as_well(tmp_path: Path) -> None:
     """Whoever looks at the pod's log has no row at hand."""
     job = Job(tmp_path, body("raise ValueError('a bug')"))
