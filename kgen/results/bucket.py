@@ -74,9 +74,7 @@ class BucketStore(Store):
         for item in itertools.chain.from_iterable(self._obstore.list(client, ROWS_DIR, offset=offset)):
             name = str(item["path"]).removeprefix(f"{ROWS_DIR}/")
             if not name.startswith(prefix):
-                if name > prefix:
-                    break
-                continue  # not every service knows where a listing shall begin
+                continue  # not every service knows where a listing shall begin, or lists in order
             if "/" not in name and name.endswith(ROW_SUFFIX) and not name.startswith(TEMPORARY_PREFIX):
                 modified = (item["last_modified"] - _EPOCH) // timedelta(microseconds=1) * 1000
                 found.append(RowFile(name, item["size"], modified))
@@ -164,7 +162,11 @@ class BucketStore(Store):
         data = name.encode()
 
         def put(client: Client) -> None:
-            self._obstore.put(client, name, data, use_multipart=False)
+            from obstore.exceptions import AlreadyExistsError, PreconditionError
+
+            # As a row is written, for not every service takes that; another try may find what the first has written.
+            with contextlib.suppress(AlreadyExistsError, PreconditionError):
+                self._obstore.put(client, name, data, mode="create", use_multipart=False)
 
         def get(client: Client) -> bytes:
             return bytes(self._obstore.get(client, name).bytes())
@@ -186,7 +188,15 @@ class BucketStore(Store):
         return len(paths)
 
     def _delete(self, what: str, paths: list[str]) -> None:
-        self._try(what, "removed", lambda client: self._obstore.delete(client, paths), _LIST_SECONDS)
+        def remove(path: str) -> None:
+            def delete(client: Client) -> None:
+                with contextlib.suppress(FileNotFoundError):  # by an earlier try, or somebody else
+                    self._obstore.delete(client, path)
+
+            self._try(what, "removed", delete, _LIST_SECONDS)
+
+        with ThreadPoolExecutor(_READERS) as removers:
+            list(removers.map(remove, paths))
 
     def _try(
         self,

@@ -6,6 +6,7 @@ from __future__ import annotations
 import functools
 import importlib.util
 import os
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -56,7 +57,13 @@ class Access:
     @property
     def service(self) -> str:
         """Where requests go, for messages."""
-        return self.endpoint or ("Amazon S3" if self.is_s3 else "Google Cloud Storage")
+        shown = re.sub(r"//[^/@]*@", "//", self.endpoint)  # a password may stand there
+        return shown or ("Amazon S3" if self.is_s3 else "Google Cloud Storage")
+
+    @property
+    def in_pod(self) -> bool:
+        """Whether this is a pod."""
+        return "KUBERNETES_SERVICE_HOST" in self._environ
 
     @property
     def rights(self) -> str:

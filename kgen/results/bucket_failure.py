@@ -18,7 +18,9 @@ _WRONG_REGION: Final = frozenset(
 )
 _DENIED: Final = frozenset(("AccessDenied", "ExpiredToken", "InvalidAccessKeyId", "InvalidToken", "XAdminUserNotFound"))
 """Whatever status they come with; the last is of Versity's gateway."""
-_OF_CREDENTIALS: Final = re.compile(r"/latest/(api/token|meta-data)|computeMetadata|token request|WebIdentity|sts\.")
+_OF_CREDENTIALS: Final = re.compile(
+    r"/latest/(api/token|meta-data)|computeMetadata|token request|WebIdentity|//sts[.-][a-z0-9.-]*amazonaws"
+)
 _KINDS: Final = (
     ("ConnectionRefused|Connection refused", "connection refused"),
     ("dns error|failed to lookup", "its name is not known"),
@@ -70,9 +72,11 @@ def failure_of(error: Exception, access: Access, *, reading: bool = False) -> Fa
 def _no_credentials(access: Access, answer: str, number: int) -> Failure:
     """The service that gives credentials gave none; a server's own trouble may pass."""
     why = f" ({answer})" if answer else ""
+    refused = 400 <= number < 500
     if access.credentials.startswith("those of the instance"):
-        return Failure(f"no credentials: {access.how_to_get_credentials}", lasting=True)
-    return Failure(f"{access.credentials.removeprefix('those of ')} gives no credentials{why}", lasting=number < 500)
+        # In the first seconds of a pod a cloud may not have its identity ready; a laptop has no such service at all.
+        return Failure(f"no credentials: {access.how_to_get_credentials}", lasting=refused or not access.in_pod)
+    return Failure(f"{access.credentials.removeprefix('those of ')} gives no credentials{why}", lasting=refused)
 
 
 def _kind(text: str) -> str:

@@ -189,6 +189,27 @@ def test_a_metadata_service_that_says_nothing_is_not_waited_for(
     assert fault.met == 1
 
 
+def test_names_with_sts_in_them_have_nothing_to_do_with_credentials(s3: Place) -> None:
+    store = open_store(f"{s3.results}/tests.v1/first")
+    assert not store.exists("collected/pods.parquet")
+
+
+def test_a_password_in_an_endpoint_is_not_told(monkeypatch: pytest.MonkeyPatch, s3: Place) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://user:hunter2@127.0.0.1:9")
+    line = refused(BucketStore(s3.location, patience=0.1).row_files)
+    assert "no answer from http://127.0.0.1:9" in line
+    assert "hunter2" not in line
+
+
+def test_what_is_removed_by_somebody_else_is_removed(place: Place) -> None:
+    store = place.store()
+    for name in "abc":
+        store.write_row_file(f"{name}.parquet", b"x")
+    place.front.on("DELETE", "b.parquet", front.breaks_after)  # the second try finds nothing
+    assert store.remove() == 3
+    assert store.row_files() == []
+
+
 def test_a_profile_of_the_users_needs_boto3(s3: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.setenv("AWS_PROFILE", "research")
