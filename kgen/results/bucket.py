@@ -21,7 +21,7 @@ from kgen.errors import StoreError, UnreadableFileError
 from kgen.names import ROW_SUFFIX, ROWS_DIR, TEMPORARY_PREFIX
 from kgen.results.bucket_access import Access
 from kgen.results.bucket_failure import Failure, failure_of
-from kgen.results.store import RowFile, Store
+from kgen.results.store import CHECK_SECONDS, RowFile, Store
 
 if TYPE_CHECKING:
     from obstore.store import GCSStore, S3Store
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-CHECK_SECONDS: Final = 10.0
-"""For everything that :meth:`BucketStore.check` does."""
+_CHECK_SECONDS: Final = 5.0
+"""For one of the requests of :meth:`BucketStore.check`."""
 _LIST_SECONDS: Final = 10.0
 _GET_SECONDS: Final = 30.0
 _PUT_SECONDS: Final = 120.0
@@ -69,7 +69,14 @@ class BucketStore(Store):
         return self._try(f"{ROWS_DIR}/", "listed", lambda client: self._list_rows(client, prefix), _LIST_SECONDS)
 
     def _list_rows(self, client: Client, prefix: str) -> list[RowFile]:
-        found = []
+        return sorted(self._find_rows(client, prefix), key=lambda file: file.name)
+
+    def has_rows(self) -> bool:
+        """Whether there is a row file: the listing ends with the first. Raises StoreError."""
+        first = self._try(f"{ROWS_DIR}/", "listed", lambda client: next(self._find_rows(client), None), _LIST_SECONDS)
+        return first is not None
+
+    def _find_rows(self, client: Client, prefix: str = "") -> Iterator[RowFile]:
         offset = f"{ROWS_DIR}/{prefix}" if prefix else None  # the one way to begin within a folder
         for item in itertools.chain.from_iterable(self._obstore.list(client, ROWS_DIR, offset=offset)):
             name = str(item["path"]).removeprefix(f"{ROWS_DIR}/")
@@ -77,8 +84,7 @@ class BucketStore(Store):
                 continue  # not every service knows where a listing shall begin, or lists in order
             if "/" not in name and name.endswith(ROW_SUFFIX) and not name.startswith(TEMPORARY_PREFIX):
                 modified = (item["last_modified"] - _EPOCH) // timedelta(microseconds=1) * 1000
-                found.append(RowFile(name, item["size"], modified))
-        return sorted(found, key=lambda file: file.name)
+                yield RowFile(name, item["size"], modified)
 
     def read_row_files(self, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
         """Many of them, several at a time, in the order of the names. The first that can't be read ends it."""
@@ -154,10 +160,13 @@ class BucketStore(Store):
         if old:
             self._delete(f"{folder}/", old)
 
-    def check(self) -> None:
-        """List, write, read and remove an object beside the rows, in ten seconds at the most. Raises StoreError."""
-        until = time.monotonic() + min(CHECK_SECONDS, self._patience)
-        seconds = min(CHECK_SECONDS / 2, self._patience)
+    def check(self, patience: float = CHECK_SECONDS) -> None:
+        """List, write, read and remove an object beside the rows; each request takes five seconds at the most.
+
+        What may pass is tried again for as long as ``patience`` is, what can't ends it at once. Raises StoreError.
+        """
+        until = time.monotonic() + min(patience, self._patience)
+        seconds = min(_CHECK_SECONDS, self._patience)
         name = f"{ROWS_DIR}/{TEMPORARY_PREFIX}{uuid.uuid4().hex}"
         data = name.encode()
 

@@ -57,7 +57,7 @@ class Access:
     @property
     def service(self) -> str:
         """Where requests go, for messages."""
-        shown = re.sub(r"//[^/@]*@", "//", self.endpoint)  # a password may stand there
+        shown = re.sub(r"^([^@:]*://)?.*@", r"\1", self.endpoint, flags=re.DOTALL)  # a password may stand there
         return shown or ("Amazon S3" if self.is_s3 else "Google Cloud Storage")
 
     @property

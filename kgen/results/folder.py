@@ -111,7 +111,7 @@ class FolderStore(Store):
                 except OSError as error:
                     raise StoreError(f"{path}: can't be removed: {error.strerror}") from error
 
-    def check(self) -> None:
+    def check(self, patience: float = CHECK_SECONDS) -> None:
         """Write a file beside the rows and remove it. Raises StoreError."""
         folder = self.root / ROWS_DIR
         probe = folder / f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}"

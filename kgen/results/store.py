@@ -6,8 +6,12 @@ import abc
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from kgen.names import ROWS_DIR
+
+CHECK_SECONDS: Final = 10.0
+"""The usual patience of a check: somebody waits for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +78,11 @@ class Store(abc.ABC):
         """Remove files that an earlier run left in a folder of derived ones, of the kinds that were written now."""
 
     @abc.abstractmethod
-    def check(self) -> None:
-        """Whether results can be written, said within seconds and before any training: StoreError says why not."""
+    def check(self, patience: float = CHECK_SECONDS) -> None:
+        """Whether results can be written, said before any training: StoreError says why not.
+
+        ``patience``: seconds for which a place that fails to answer is asked again.
+        """
 
     @abc.abstractmethod
     def remove(self) -> int:

@@ -38,6 +38,8 @@ _WORDS: Final = {
 _TAG: Final = "tag:yaml.org,2002:"
 _LONGEST_NUMBER: Final = 3_000  # characters; Python refuses integers of more than 4,300 digits, hexadecimal ones grow
 _LONGEST_WORD: Final = 100  # of the file's own text in a message
+_USER_IN_URL: Final = re.compile(r"://[^/\s]*@")
+"""With a password, perhaps: such a line is not repeated."""
 _LONG_TAG: Final = re.compile(r"!\S{1000}")  # ruamel.yaml takes quadratic time for it
 _UNUSABLE: Final = re.compile("[\0\ud800-\udfff]")  # in no file name, environment or UTF-8 text
 _LINE_BREAK: Final = re.compile(r"\r\n|\r|\n")  # what YAML 1.2 counts; str.splitlines knows more
@@ -90,6 +92,8 @@ class Document:
     def problem_at(self, place: Place, name: str, found: str, allowed: str) -> Problem:
         """A mistake at that place of the file."""
         source = self._lines[place.line - 1] if 0 < place.line <= len(self._lines) else ""
+        if _USER_IN_URL.search(source):
+            source = ""
         return Problem(self.file, place.line, place.column, _short(name), _short(found), allowed, source)
 
 

@@ -13,6 +13,7 @@ from kgen.sweep.fields import Closed, show, wrong
 _WORDS: Final = "a folder, pvc://claim/path, s3://bucket/prefix or gs://bucket/prefix"
 _PLACE: Final = re.compile(r"(pvc|s3|gs)://([^/]*)(?:/(.*))?", re.DOTALL)
 _ANY_SCHEME: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://")
+_USER: Final = re.compile(r"[^/]*://[^/]*@")
 _CLAIM: Final = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 _BUCKET: Final = {
     "s3": re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"),
@@ -40,6 +41,8 @@ def split_results(value: str) -> tuple[str, str, str] | None:
 def _check_url(value: str) -> str:
     if not value.strip() or not value.isprintable() or value.startswith("~"):
         raise wrong(show(value), f"{_WORDS} (~ has no meaning here)")
+    if _USER.match(value):  # what may be a password is not repeated
+        raise wrong("a URL with a user in it", f"{_WORDS}; credentials come from the environment")
     found = split_results(value)
     if found is None:
         if _ANY_SCHEME.match(value):

@@ -14,7 +14,7 @@
 
     main(train)
 
-Needs pyarrow and nothing else, so it drops into any image.
+Needs pyarrow and nothing else, for results in a bucket obstore as well, so it drops into any image.
 """
 
 import kgen.trial.early  # noqa: F401  before whatever takes its time to import

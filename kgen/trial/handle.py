@@ -159,7 +159,8 @@ class Trial:
 
     @property
     def checkpoint_dir(self) -> Path:
-        """A folder of this trial's own, the same for each of its attempts; made on first use."""
+        """A folder of this trial's own, the same for each of its attempts; made on first use. With results
+        in a bucket it lasts no longer than the pod."""
         self._checkpoints.mkdir(parents=True, exist_ok=True)
         return self._checkpoints
 

@@ -26,6 +26,9 @@ GRACE_SECONDS: Final = 3.0
 an impatient user five."""
 PATIENCE_SECONDS: Final = 600.0
 """How long a trial tries to write its row into a bucket that does not answer: training went into it."""
+START_SECONDS: Final = 60.0
+"""How long a bucket may fail to answer before a trial begins: after that the trial has failed for good, and a restart
+of a service should not cost a night's sweep."""
 _PARENT: Final = int(os.environ.pop(names.ENV_PARENT, "0")) or os.getppid()
 """Who started this process; it may be gone before this line runs, so a local worker is told."""
 
@@ -83,11 +86,12 @@ class _Process:
             spec = TrialSpec.from_json(text)
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(f"{names.ENV_TRIAL} is not a trial: {error}") from error
-        self._store.check()  # better said now than after hours of training
-        done = accepted_row_file(self._store, spec)
+        store = open_store(self._surroundings.results, patience=START_SECONDS)
+        done = accepted_row_file(store, spec)
         if done is not None:
             print(f"kgen: trial {spec.id} has a result already ({done}); nothing to do")
             return TrialExit.OK
+        store.check(START_SECONDS)  # better said now than after hours of training
         attempt = Attempt(spec, self._surroundings.attempt, store=self._store, surroundings=self._surroundings,
                           tail=self._tail, on_failure=_complain)  # fmt: skip
         with self._hearing_signals():
