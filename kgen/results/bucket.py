@@ -180,7 +180,7 @@ class BucketStore(Store):
         def get(client: Client) -> bytes:
             return bytes(self._obstore.get(client, name).bytes())
 
-        self._try("", "listed", lambda client: self._list_rows(client, TEMPORARY_PREFIX), seconds, until=until)
+        self._try("", "listed", lambda client: next(self._find_rows(client), None), seconds, until=until)
         self._try("", "written", put, seconds, until=until)
         read = self._try("", "read", get, seconds, until=until)
         with contextlib.suppress(StoreError):  # a trial can do without that right
@@ -236,5 +236,7 @@ class BucketStore(Store):
                 raise kind(f"{place}: can't be {verb}: {failure.words}")
             if number == 0 and on_trouble is not None:
                 on_trouble(failure)
+            elif number == 0 and until - time.monotonic() > CHECK_SECONDS:  # somebody would wonder what it waits for
+                print(f"kgen: {self._location} can't be {verb} yet: {failure.words}", file=sys.stderr, flush=True)
             time.sleep(pause)
             number += 1

@@ -13,6 +13,8 @@ _STATUS: Final = re.compile(r"status code: (\d{3})")
 _CODE: Final = re.compile(r"<Code>([A-Za-z]\w{0,60})</Code>")
 _BUSY: Final = frozenset((408, 409, 425, 429))
 """Answers of the 400s that another try may change."""
+_NOT_IMPLEMENTED: Final = 501
+"""A service that does not know conditions of writing will not learn them."""
 _WRONG_REGION: Final = frozenset(
     ("AuthorizationHeaderMalformed", "PermanentRedirect", "IllegalLocationConstraintException")
 )
@@ -64,7 +66,7 @@ def failure_of(error: Exception, access: Access, *, reading: bool = False) -> Fa
             return Failure("there is no such object", lasting=True, no_object=True)
         return Failure(f"there is no bucket {access.bucket!r} at {access.service}", lasting=True)
     if number:
-        lasting = 400 <= number < 500 and number not in _BUSY
+        lasting = (400 <= number < 500 and number not in _BUSY) or number == _NOT_IMPLEMENTED
         return Failure(f"{access.service} answers {answer}", lasting=lasting)
     return Failure(f"no answer from {access.service}: {_kind(text)}", lasting=False)
 

@@ -17,7 +17,7 @@ from typing import Final
 
 from kgen.errors import StoreError, UnreadableFileError
 from kgen.names import ROW_SUFFIX, ROWS_DIR, TEMPORARY_PREFIX
-from kgen.results.store import RowFile, Store
+from kgen.results.store import CHECK_SECONDS, RowFile, Store
 
 _NO_HARD_LINKS: Final = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
 """What a link is answered with on some shared file systems."""

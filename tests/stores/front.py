@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import re
 import socket
 import struct
 import threading
@@ -127,6 +128,7 @@ class Exchange:
     def __init__(self, handler: _Handler, front: Front) -> None:
         self._handler = handler
         self.front = front
+        self.headers = handler.headers
         self.length = int(handler.headers.get("Content-Length") or 0)
 
     @contextlib.contextmanager
@@ -230,6 +232,21 @@ def says(status: int, code: str = "") -> Act:
         exchange.answer(status, body.encode(), {"Content-Type": "application/xml"})
 
     return act
+
+
+def refuses_conditions(exchange: Exchange) -> None:
+    """Nothing can be written there on the condition that its name is free."""
+    conditional = {"if-none-match", "x-goog-if-generation-match"} & {name.lower() for name in exchange.headers}
+    (says(501, "NotImplemented") if conditional else Exchange.pass_on)(exchange)
+
+
+def lists_backwards(exchange: Exchange) -> None:
+    """A listing in an order of its own, as directory buckets have."""
+    with exchange.ask() as answer:
+        body, headers = answer.read(), dict(answer.getheaders())
+    found = re.findall(rb"<Contents>.*?</Contents>", body, re.DOTALL)
+    body = body.replace(b"".join(found), b"".join(reversed(found)))
+    exchange.answer(200, body, headers)
 
 
 def breaks_before(exchange: Exchange) -> None:

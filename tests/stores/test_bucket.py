@@ -56,6 +56,21 @@ def test_more_row_files_than_one_listing_holds(s3: Place) -> None:
     assert [file.name for file in s3.store().row_files()] == names
     assert s3.front.count("GET", "list-type") == 3
     assert [file.name for file in s3.store().row_files("t2099.")] == ["t2099.a.parquet"]
+    s3.front.forget()
+    assert s3.store().has_rows()
+    s3.store().check()
+    assert s3.front.count("GET", "list-type") == 2
+
+
+def test_row_files_are_found_in_a_listing_without_order(s3: Place) -> None:
+    store = s3.store()
+    names = ["aab.1.parquet", "aab.2.parquet", "aac.1.parquet"]
+    for name in names:
+        store.write_row_file(name, b"1")
+    fault = s3.front.on("GET", "list-type", front.lists_backwards, times=2)
+    assert [file.name for file in store.row_files("aab.")] == names[:2]
+    assert [file.name for file in store.row_files()] == names
+    assert fault.met == 2
 
 
 def test_a_row_file_is_never_overwritten(place: Place) -> None:

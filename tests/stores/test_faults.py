@@ -144,6 +144,19 @@ def test_a_trial_needs_no_right_to_delete(place: Place) -> None:
     place.store().check()
 
 
+def test_a_service_that_cannot_write_a_row_is_found_by_the_check(place: Place) -> None:
+    fault = place.front.on("PUT", "", front.refuses_conditions, times=99)
+    line = refused(place.store().check)
+    assert line == f"{place.location}: can't be written: {place.front.url} answers 501 NotImplemented"
+    assert fault.met == 1
+
+
+def test_a_probe_of_which_the_answer_was_lost_is_there(place: Place) -> None:
+    place.front.on("PUT", ".tmp-", front.breaks_after)
+    place.store().check()
+    assert place.front.count("PUT", ".tmp-") == 2
+
+
 def test_nobody_listens(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     port = servers.free_port()
     for name in ("AWS_ENDPOINT_URL", "STORAGE_EMULATOR_HOST"):
@@ -189,9 +202,43 @@ def test_a_metadata_service_that_says_nothing_is_not_waited_for(
     assert fault.met == 1
 
 
+@pytest.mark.parametrize(
+    ("status", "pod", "tries"),
+    [(503, True, 2), (503, False, 1), (404, True, 1)],
+    ids=["not-ready", "elsewhere", "has-none"],
+)
+@pytest.mark.parametrize("scheme", ["s3", "gs"])
+def test_a_pods_metadata_service_may_not_be_ready_yet(
+    scheme: str, status: int, pod: bool, tries: int, monkeypatch: pytest.MonkeyPatch, fronts: dict[str, front.Front]
+) -> None:
+    metadata = fronts["s3"]
+    metadata.forget()
+    method, each = ("PUT", 1) if scheme == "s3" else ("GET", 2)  # Google's is asked by its name, then by its address
+    metadata.on(method, "", front.says(status), times=each)
+    metadata.on(method, "", front.says(404), times=99)
+    for name in ("AWS_EC2_METADATA_DISABLED", "AWS_ACCESS_KEY_ID", "STORAGE_EMULATOR_HOST", "AWS_ENDPOINT_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    if pod:
+        monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    monkeypatch.setenv("AWS_METADATA_ENDPOINT", metadata.url)
+    for name in ("GCE_METADATA_HOST", "GCE_METADATA_IP"):
+        monkeypatch.setenv(name, metadata.url.removeprefix("http://"))
+    monkeypatch.setenv("HOME", "/nonexistent")
+    assert "no credentials: set " in refused(BucketStore(f"{scheme}://some-bucket/x").check)
+    assert metadata.count(method) == tries * each
+    metadata.forget()
+
+
 def test_names_with_sts_in_them_have_nothing_to_do_with_credentials(s3: Place) -> None:
     store = open_store(f"{s3.results}/tests.v1/first")
     assert not store.exists("collected/pods.parquet")
+
+
+def test_a_host_with_sts_in_its_name_may_come_back(monkeypatch: pytest.MonkeyPatch, s3: Place) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://minio.tests.localhost:{servers.free_port()}")
+    line = refused(BucketStore(s3.location, patience=0.1).row_files)
+    assert "no answer from http://minio.tests.localhost:" in line
 
 
 def test_a_password_in_an_endpoint_is_not_told(monkeypatch: pytest.MonkeyPatch, s3: Place) -> None:

@@ -112,6 +112,18 @@ def test_a_bucket_that_refuses_is_one_line_before_any_training(place: Place, tmp
     assert place.store().row_files() == []
 
 
+@pytest.mark.parametrize(
+    "results",
+    ["{url: 's3://lab/x', endpoint: 'http://me:hunter2@host'}", "s3://me:hunter2@lab/x", "http://me:hunter2@lab"],
+)
+def test_a_password_in_the_sweep_file_is_not_repeated(s3: Place, tmp_path: Path, results: str) -> None:
+    write(tmp_path, s3, results=results)
+    done = kgen(tmp_path, s3, "check")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "found a URL with a user in it" in done.stderr
+    assert "hunter2" not in done.stderr
+
+
 def test_the_files_endpoint_reaches_workers(place: Place, tmp_path: Path) -> None:
     where = f"{{url: '{place.results}', endpoint: '{place.front.url}'"
     where += f", region: {servers.REGION}}}" if place.scheme == "s3" else "}"

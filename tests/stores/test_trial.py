@@ -8,6 +8,8 @@ import tempfile
 import threading
 from pathlib import Path
 
+import pytest
+
 from kgen import names
 from kgen.results.rows import TrialRow, bytes_to_rows
 from tests.stores import front, servers
@@ -49,6 +51,7 @@ def rows(place: Place) -> list[TrialRow]:
 def test_it_leaves_one_row_and_is_not_run_again(place: Place) -> None:
     assert end(start(place))[0] == 0
     (row,) = rows(place)
+    place.front.on("PUT", "", front.says(403, "AccessDenied"), times=99)  # nothing is left to write
     assert (row.trial, row.attempt, row.state, row.steps) == (TRIAL.id, "one", "complete", 3)
     code, out, _ = end(start(place, attempt="two"))
     assert code == 0
@@ -83,11 +86,19 @@ def test_a_bucket_that_says_nothing_is_given_up_before_any_training(place: Place
     over = threading.Event()
     place.front.on("GET", "list-type", front.hangs(over), times=99)
     try:
-        code, out, err = end(start(place))
+        code, out, err = end(start(place, "from kgen.trial import process\nprocess.START_SECONDS = 1\n" + TRAINER))
     finally:
         over.set()
     assert (code, out) == (66, "")
-    assert err == [f"kgen: {place.location}: can't be listed: no answer from {place.front.url}: timed out"]
+    assert err == [f"kgen: {place.location}/rows: can't be listed: no answer from {place.front.url}: timed out"]
+
+
+@pytest.mark.parametrize(("method", "part"), [("GET", "list-type"), ("PUT", ".tmp-")])
+def test_a_bucket_that_is_gone_for_ten_seconds_costs_no_trial(s3: Place, method: str, part: str) -> None:
+    fault = s3.front.on(method, part, front.says(503, "SlowDown"), times=6)
+    code, _, err = end(start(s3))
+    assert (code, err, fault.met) == (0, [], 6)
+    assert len(rows(s3)) == 1
 
 
 def test_an_image_without_obstore_says_what_it_lacks(place: Place) -> None:
