@@ -24,7 +24,9 @@ def test_cancel_deletes_what_has_not_ended(shell: Shell) -> None:
     cancelled = shell.kgen("cancel", "first").ok()
     assert cancelled.lines[-1] == "2 Jobs deleted"
     assert uids(shell.jobs()) == done
-    assert sorted(shell.statuses().values()) == ["Missing"] * 2 + ["Succeeded"] * 4
+    shown = sorted(shell.statuses().values())
+    assert shown[2:] == ["Succeeded"] * 4
+    assert set(shown[:2]) <= {"Missing", "Missing:Deleted", "Pending:Terminating"}  # its pod takes a moment to go
     assert shell.kgen("cancel", "first").ok().lines == ["nothing was unfinished"]
 
 

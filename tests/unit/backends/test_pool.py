@@ -295,11 +295,11 @@ def test_rows_that_cannot_be_written_end_the_run(tmp_path: Path) -> None:
 def test_many_small_trials_leak_nothing(tmp_path: Path) -> None:
     """Each of them in a process of its own: neither descriptors nor dead children remain."""
     spec = sweep(tmp_path, "", count=200, more="  command: [sh, -c, 'exit {x}']\n")
-    before = sorted(os.listdir("/proc/self/fd"))  # noqa: PTH208
+    before = set(os.listdir("/proc/self/fd"))  # noqa: PTH208
     story = play(spec)
     assert len(story.rows) == 200
     assert {row.exit_code for row in story.rows.values()} == set(range(1, 201))
-    assert sorted(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
+    assert set(os.listdir("/proc/self/fd")) <= before  # noqa: PTH208  others' may have been closed meanwhile
     assert dead_children() == []
 
 
