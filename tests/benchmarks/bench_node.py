@@ -27,7 +27,7 @@ from tests.image import build
 from tests.node import shared
 from tests.node.client import GROUP, RealNode
 from tests.node.digits import NAME, Both, run_here, sweep_text, table
-from tests.node.terminal import Rows, Terminal
+from tests.node.terminal import Rows, Terminal, finish
 
 OPTIMIZERS = ("sgd", "momentum", "adam", "adagrad", "adadelta", "rmsprop")
 RATES = ("1e-4", "0.01", "0.1", "1")
@@ -58,7 +58,7 @@ def main() -> None:
         text = sweep_text(image, OPTIMIZERS, RATES, STEPS)
         terminal.write("sweep.yaml", text)
         begun = time.monotonic()
-        terminal.kgen("submit", "sweep.yaml", "--wait").ok()
+        finish(terminal.start("submit", "sweep.yaml", "--wait"), timeout=1800).ok()
         waited = time.monotonic() - begun
         reported = terminal.kgen("report", "sweep.yaml")
         assert reported.code == 0, reported

@@ -130,7 +130,12 @@ class Rows:
         )
 
 
-def finish(process: subprocess.Popen[str], timeout: float = 300) -> Ran:
-    """Wait for the end of a command."""
-    out, err = process.communicate(timeout=timeout)
+def finish(process: subprocess.Popen[str], timeout: float = 240) -> Ran:
+    """Wait for the end of a command, which is killed where it does not come."""
+    try:
+        out, err = process.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+        raise
     return Ran(process.returncode, out, err)
