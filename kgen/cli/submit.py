@@ -71,6 +71,8 @@ def submit(
     from kgen.sweep import load
     from kgen.workflow.prepare import prepare
 
+    if in_cluster and dry_run is not DryRun.NONE and _is_inside(kubeconfig, context):
+        raise InputError.of("the command line", "--dry-run", f"{dry_run} with --in-cluster in a pod", "one of the two")
     if in_cluster and _is_inside(kubeconfig, context):
         _inside(str(file), namespace, rerun_stale, replace_running, max_failures)
         return
