@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from kgen import names
 from kgen.backends.kubernetes.failure import ApiError
-from kgen.backends.kubernetes.objects import Kind, list_objects, path_of
+from kgen.backends.kubernetes.objects import Kind, list_events, list_objects, path_of
 from kgen.errors import ClusterError, InputError
 from kgen.plan import JobSeen
 from kgen.render.sweep_object import sweep_from_objects
@@ -124,20 +124,10 @@ def see_sweep(api: Api, name: str, *, labels: str = "", reasons: bool = True) ->
         pods, rows = listing.result()[0], reading.result()
     if config is None and not jobs:
         raise no_sweep(api, name)
-    events = _events(api, f"{name}-") if reasons and needs_events(jobs, pods) else []
+    events = list_events(api, f"{name}-") if reasons and needs_events(jobs, pods) else []
     seen = assemble(api.namespace, name, spec, Objects(config, jobs, pods, events), rows)
     seen = replace(seen, trouble=trouble)
     return _with_jobs(seen) if labels else seen
-
-
-def _events(api: Api, prefix: str) -> list[Object]:
-    """Events about what has such a name; none where somebody may not read them, who then knows fewer reasons."""
-    try:
-        return list_objects(api, Kind.EVENT, prefix=prefix)[0]
-    except ApiError as error:
-        if error.status != 403:
-            raise
-        return []
 
 
 def _list_jobs(api: Api, own: str, labels: str) -> list[Object]:
@@ -165,7 +155,7 @@ def see_existing(api: Api, spec: SweepSpec) -> SeenSweep:
     """What is there of a sweep file's sweep: maybe nothing. The file is the one given, not the one stored."""
     jobs = list_objects(api, Kind.JOB, trials_selector(spec.name))[0]
     pods = list_objects(api, Kind.POD, trials_selector(spec.name))[0] if jobs else []
-    events = _events(api, f"{spec.name}-") if needs_events(jobs, pods) else []
+    events = list_events(api, f"{spec.name}-") if needs_events(jobs, pods) else []
     return assemble(api.namespace, spec.name, spec, Objects(None, jobs, pods, events), read_rows(spec))
 
 
@@ -187,7 +177,7 @@ def see_trial(api: Api, given: str) -> tuple[str, SeenTrial, list[Object]]:
     if len(sweeps := sorted({_sweep_of(item) for item in [*jobs, *pods]})) > 1:
         raise _ambiguous(given, trial, sweeps)
     sweep = sweeps[0]
-    found = _events(api, names.job_name(sweep, trial))
+    found = list_events(api, names.job_name(sweep, trial))
     events = sorted(group_by_trial(jobs, pods, found)[trial].events, key=read.event_time)
     spec = stored_spec(api, sweep)[0]
     one = assemble(api.namespace, sweep, spec, Objects(None, jobs, pods, events), read_rows(spec))

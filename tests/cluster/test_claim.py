@@ -69,7 +69,7 @@ def fetch_pod_of(shell: Shell, spec: SweepSpec) -> FetchPod:
 
 def patience(monkeypatch: pytest.MonkeyPatch, *reasons: Reason) -> None:
     monkeypatch.setattr(fetch_pod, "PATIENCE", dict.fromkeys(reasons, 1.0))
-    monkeypatch.setattr(fetch_pod, "_HOPELESS_SECONDS", 1.0)
+    monkeypatch.setattr(fetch_pod, "HOPELESS_SECONDS", 1.0)
 
 
 # -- the pod

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from kgen.backends.kubernetes import probe
+from kgen.backends.kubernetes import probe, short_pod
 from kgen.render.tools import tool_pod
 from kgen.status import Reason
 from kgen.workflow.doctor import pod as pod_checks
@@ -57,7 +57,7 @@ def nothing_left(shell: Shell) -> None:
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """What keeps a pod from starting is waited for a moment only."""
     monkeypatch.setattr(probe, "PATIENCE", dict.fromkeys(probe.PATIENCE, 0.5) | {Reason.NONE: 3.0})
-    monkeypatch.setattr(probe, "_HOPELESS_SECONDS", 0.5)
+    monkeypatch.setattr(probe, "HOPELESS_SECONDS", 0.5)
 
 
 @pytest.fixture
@@ -511,14 +511,14 @@ def test_the_pod_is_like_a_trials_but_small(shell: Shell) -> None:
 def created(shell: Shell, *arguments: str) -> Any:
     """The pod that a doctor makes: it stays until it is deleted, and then tells what it was."""
     seen: list[Any] = []
-    real = probe._create
+    real = short_pod.create_pod
 
-    def keep(api: Any, manifest: Any) -> None:
-        real(api, manifest)
+    def keep(api: Any, manifest: Any) -> Any:
         seen.append(manifest)
+        return real(api, manifest)
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(probe, "_create", keep)
+        patched.setattr(probe, "create_pod", keep)
         shell.kgen("doctor", *arguments)
     (made,) = seen
     return made

@@ -10,15 +10,22 @@ from typing import TYPE_CHECKING, Any, Final
 
 from kgen import names
 from kgen.backends.kubernetes import in_pod
-from kgen.backends.kubernetes.api import ATTEMPTS, backoff
-from kgen.backends.kubernetes.failure import ApiError, UnreachableError, is_unclear, lacks_right, may_pass
-from kgen.backends.kubernetes.objects import Kind, Object, list_objects, path_of
-from kgen.backends.kubernetes.remove import delete
+from kgen.backends.kubernetes.failure import ApiError, lacks_right
+from kgen.backends.kubernetes.objects import Kind, Object, list_objects
+from kgen.backends.kubernetes.short_pod import (
+    HOPELESS_SECONDS,
+    LOOK_SECONDS,
+    create_pod,
+    remove_ended_pods,
+    remove_pod,
+    see_pod,
+    status_of_pod,
+)
 from kgen.errors import ClusterError, InputError
 from kgen.render.environment import RESULTS_MOUNT
 from kgen.render.settings import gpu_tolerations
-from kgen.render.tools import Tool, tool_pod, tool_selector
-from kgen.status import Reason, TrialStatus, read, status_of
+from kgen.render.tools import Tool, tool_pod
+from kgen.status import Reason, read
 from kgen.status.pods import Pod
 from kgen.status.starting import config_words
 from kgen.sweep import SweepSpec
@@ -39,10 +46,8 @@ PATIENCE: Final[Mapping[Reason, float]] = {
     Reason.UNSCHEDULABLE: 120.0,
 }
 """Seconds that something of this kind may keep it from starting; somebody waits for it."""
-_HOPELESS_SECONDS: Final = 10.0
 _SAID_AFTER: Final = 5.0
 """Seconds after which the reason for waiting is said."""
-_LOOK_SECONDS: Final = 0.3
 _ENV_PROGRAM: Final = "KGEN_PROGRAM"
 _RUN: Final = f"import os;exec(os.environ['{_ENV_PROGRAM}'])"
 """The program comes by the environment, or each request to run it would carry all of it in its address."""
@@ -84,7 +89,7 @@ class FetchPod:
             raise InputError.of(
                 str(self._spec.file), "trainer.image", "nothing", "an image for the pod that reads the claim: --image"
             )
-        remove_ended(self._api, self._spec.name)
+        remove_ended_pods(self._api, names.COMPONENT_FETCH, self._spec.name)
         node = self._node()
         self._name = f"{names.tool_name(names.COMPONENT_FETCH, self._spec.name)}-{secrets.token_hex(4)}"
         self._create(self._manifest(node))
@@ -96,11 +101,8 @@ class FetchPod:
         if not self._name:
             return
         name, self._name = self._name, ""
-        try:
-            self._api.delete(path_of(self._api, Kind.POD, name))
-        except ClusterError as error:
-            if not (isinstance(error, ApiError) and error.status == 404):
-                self._on_event(f"pod {name} is not deleted ({error}); it ends by itself in {UNASKED_SECONDS} s")
+        if why := remove_pod(self._api, name):
+            self._on_event(f"pod {name} is not deleted ({why}); it ends by itself in {UNASKED_SECONDS} s")
 
     def claim_has_volume(self) -> bool:
         """Whether the claim can hold anything yet. Raises ClusterError where it is not there."""
@@ -158,43 +160,26 @@ class FetchPod:
             term = {"matchFields": [{"key": "metadata.name", "operator": "In", "values": [node]}]}
             required = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [term]}}
             pod["affinity"] = {"nodeAffinity": required}
-        metadata = {
-            "name": self._name,
-            "namespace": self._api.namespace,
-            "labels": {**kubernetes.labels, **tool.labels},
-            "annotations": dict(kubernetes.annotations),
-        }
+        metadata = {"name": self._name, "namespace": self._api.namespace, **tool.metadata}
         return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": pod}
 
     # -- until it runs
 
     def _create(self, manifest: dict[str, Any]) -> None:
-        unclear = False  # whether an earlier attempt may have created it
-        for attempt in range(ATTEMPTS):
-            try:
-                self._api.post(path_of(self._api, Kind.POD), manifest)
-                return
-            except (ApiError, UnreachableError) as error:
-                if isinstance(error, ApiError) and error.status == 409 and error.reason == "AlreadyExists":
-                    return  # an earlier attempt of ours: nobody else draws such a name
-                unclear = unclear or is_unclear(error)
-                if attempt == ATTEMPTS - 1 or not may_pass(error):
-                    if not unclear:
-                        self._name = ""  # there is nothing to remove
-                    if lacks_right(error):
-                        raise ClusterError(f"{error}, {RIGHTS}") from error
-                    raise
-            time.sleep(backoff(attempt))
+        failed = create_pod(self._api, manifest)
+        if failed is None:
+            return
+        if not failed.is_unclear:
+            self._name = ""  # there is nothing to remove
+        raise _with_rights(failed.error)
 
     def _see(self) -> Pod | None:
         try:
-            return Pod(self._api.get(path_of(self._api, Kind.POD, self._name)))
+            return see_pod(self._api, self._name)
         except ApiError as error:
             if lacks_right(error):
-                raise ClusterError(f"{error}, {RIGHTS}") from error
-            if error.status != 404:
-                raise
-            return None
+                raise _with_rights(error) from error
+            raise
 
     def _until_running(self) -> None:
         began = since = time.monotonic()
@@ -205,36 +190,22 @@ class FetchPod:
                 return
             if pod is None or not pod.is_live:
                 raise ClusterError(f"pod {self._name} ended before it could read the claim{_why_ended(pod)}")
-            status = self._status(pod)
+            status, _ = status_of_pod(self._api, pod)
             now = time.monotonic()
             if status.reason is not reason:
                 reason, since = status.reason, now
-            patience = _HOPELESS_SECONDS if status.hopeless else PATIENCE.get(reason, START_SECONDS)
+            patience = HOPELESS_SECONDS if status.hopeless else PATIENCE.get(reason, START_SECONDS)
             if now - since > patience or now - began > START_SECONDS:
                 raise ClusterError(f"pod {self._name}, which would read the claim, does not start: {status.message}")
             if now - began > _SAID_AFTER and status.message != said:
                 said = status.message
                 self._on_event(f"waiting for pod {self._name}: {said}")
-            time.sleep(_LOOK_SECONDS)
-
-    def _status(self, pod: Pod) -> TrialStatus:
-        """As of a trial: the same things keep it from starting, and are said in the same words."""
-        try:
-            events = list_objects(self._api, Kind.EVENT, prefix=self._name)[0]
-        except ApiError as error:
-            if error.status != 403:
-                raise
-            events = []
-        return status_of("", {"metadata": {"name": self._name}}, [pod.object], events)
+            time.sleep(LOOK_SECONDS)
 
 
-def remove_ended(api: Api, sweep: str) -> None:
-    """Delete the pods of earlier fetches of a sweep that have ended and are still there: whoever made them was killed.
-
-    Those that run are somebody else's, or end by themselves. Raises ClusterError.
-    """
-    found = list_objects(api, Kind.POD, tool_selector(names.COMPONENT_FETCH, sweep))[0]
-    delete(api, [pod for pod in found if Pod(pod).is_ended])
+def _with_rights(error: ClusterError) -> ClusterError:
+    """The error, with what to do where a right is missing."""
+    return ClusterError(f"{error}, {RIGHTS}") if lacks_right(error) else error
 
 
 def _claims(pod: Object) -> set[str]:

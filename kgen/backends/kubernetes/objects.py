@@ -83,6 +83,19 @@ def list_objects(api: Api, kind: Kind, selector: str = "", *, prefix: str = "") 
     return items, min(versions, key=int)
 
 
+def list_events(api: Api, prefix: str) -> list[Object]:
+    """Events about what has such a name; none where somebody may not read them, who then knows fewer reasons.
+
+    Raises ClusterError.
+    """
+    try:
+        return list_objects(api, Kind.EVENT, prefix=prefix)[0]
+    except ApiError as error:
+        if error.status != 403:
+            raise
+        return []
+
+
 def list_source(api: Api, source: Source) -> tuple[list[Object], str]:
     """The same for one source."""
     try:

@@ -10,13 +10,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from kgen import names
-from kgen.backends.kubernetes.api import ATTEMPTS, backoff
-from kgen.backends.kubernetes.failure import ApiError, UnreachableError, may_pass
-from kgen.backends.kubernetes.objects import Kind, Object, list_objects, path_of
-from kgen.backends.kubernetes.remove import delete
+from kgen.backends.kubernetes.objects import Kind, Object, list_events, path_of
+from kgen.backends.kubernetes.short_pod import (
+    HOPELESS_SECONDS,
+    LOOK_SECONDS,
+    create_pod,
+    remove_ended_pods,
+    remove_pod,
+    see_pod,
+    status_of_pod,
+)
 from kgen.errors import ClusterError
-from kgen.render.tools import tool_selector
-from kgen.status import Reason, read, status_of
+from kgen.status import Reason, read
 from kgen.status.pods import Pod
 from kgen.status.starting import config_words
 
@@ -35,8 +40,6 @@ PATIENCE: Final[Mapping[Reason, float]] = {
     Reason.UNSCHEDULABLE: 60.0,
 }
 """Seconds for which something of this kind may keep it from starting, or it may run; somebody waits for it."""
-_HOPELESS_SECONDS: Final = 10.0
-_LOOK_SECONDS: Final = 0.3
 _NOT_STARTED: Final = ("StartError", "ContainerCannotRun")
 _PULLED: Final = re.compile(r"Successfully pulled image .*? in ([0-9.hms]+)")
 
@@ -71,7 +74,7 @@ def run_probe(
     clock: Callable[[], float] = time.monotonic,
 ) -> Probed:
     """Create the pod, wait for its end, read what it printed, delete it. Raises ClusterError."""
-    _remove_ended(api, sweep)
+    remove_ended_pods(api, names.COMPONENT_DOCTOR, sweep)
     name = f"{names.tool_name(names.COMPONENT_DOCTOR, sweep).rstrip('-')[:50]}-{secrets.token_hex(4)}"
     metadata = {
         "name": name,
@@ -81,41 +84,29 @@ def run_probe(
     }
     pod = {**spec, "activeDeadlineSeconds": LIFE_SECONDS, "terminationGracePeriodSeconds": 2, "restartPolicy": "Never"}
     try:
-        _create(api, {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": pod})
+        if failed := create_pod(api, {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": pod}):
+            raise failed.error
         return _until_ended(api, name, on_status, clock)
     finally:
-        _remove(api, name, on_status)
-
-
-def _create(api: Api, manifest: Mapping[str, Any]) -> None:
-    for attempt in range(ATTEMPTS):
-        try:
-            api.post(path_of(api, Kind.POD), manifest)
-            return
-        except (ApiError, UnreachableError) as error:
-            if isinstance(error, ApiError) and error.reason == "AlreadyExists":
-                return  # an earlier attempt of ours: nobody else draws such a name
-            if attempt == ATTEMPTS - 1 or not may_pass(error):
-                raise
-        time.sleep(backoff(attempt))
+        if why := remove_pod(api, name):
+            on_status(f"pod {name} is not deleted ({why}); it ends by itself within {LIFE_SECONDS // 60} min")
 
 
 def _until_ended(api: Api, name: str, on_status: Callable[[str], None], clock: Callable[[], float]) -> Probed:
     began = since = clock()
     reason, said = Reason.NONE, ""
     while True:
-        pod = _see(api, name)
+        pod = see_pod(api, name)
         seen = time.time()
         if pod is None or pod.is_deleting:
             return Probed((), "somebody deleted it", Reason.DELETED, "", "", None)
         if pod.is_ended:
             return _ended(api, pod, seen)
-        events = _events(api, name)
-        status = status_of("", {"metadata": {"name": name}}, [pod.object], events)
+        status, events = status_of_pod(api, pod)
         now = clock()
         if status.reason is not reason:
             reason, since = status.reason, now
-        patience = _HOPELESS_SECONDS if status.hopeless else PATIENCE.get(reason, SECONDS)
+        patience = HOPELESS_SECONDS if status.hopeless else PATIENCE.get(reason, SECONDS)
         if now - since > patience or now - began > SECONDS:
             running = f"it still runs after {now - since:.0f} s" if pod.phase == "Running" else ""
             why = running or status.message or f"it has not started after {now - began:.0f} s"
@@ -123,13 +114,13 @@ def _until_ended(api: Api, name: str, on_status: Callable[[str], None], clock: C
         if status.message and status.message != said:
             said = status.message
             on_status(said)
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(LOOK_SECONDS)
 
 
 def _ended(api: Api, pod: Pod, seen: float) -> Probed:
     lines = tuple(_log(api, pod))
     why, reason = ("", Reason.NONE) if pod.phase == "Succeeded" else _ends(pod, lines)
-    return Probed(lines, why, reason, _pulled(_events(api, pod.name)), pod.node, _ahead(pod, seen))
+    return Probed(lines, why, reason, _pulled(list_events(api, pod.name)), pod.node, _ahead(pod, seen))
 
 
 def _ends(pod: Pod, lines: Sequence[str]) -> tuple[str, Reason]:
@@ -159,24 +150,6 @@ def _ahead(pod: Pod, seen: float) -> tuple[float, float] | None:
     return max(known).timestamp() - seen, (start - scheduled).total_seconds() + 1
 
 
-def _see(api: Api, name: str) -> Pod | None:
-    try:
-        return Pod(api.get(path_of(api, Kind.POD, name)))
-    except ApiError as error:
-        if error.status != 404:
-            raise
-        return None
-
-
-def _events(api: Api, name: str) -> list[Object]:
-    try:
-        return list_objects(api, Kind.EVENT, prefix=name)[0]
-    except ApiError as error:
-        if error.status != 403:
-            raise
-        return []
-
-
 def _pulled(events: list[Object]) -> str:
     for event in events:
         if read.text(event, "reason") == "Pulled":
@@ -188,23 +161,10 @@ def _pulled(events: list[Object]) -> str:
 
 def _log(api: Api, pod: Pod) -> list[str]:
     """Nothing where it can't be read, as from a node that keeps no logs."""
-    container = read.text(read.items(pod.object, "spec", "containers")[0], "name")
+    if pod.trainer is None:
+        return []
     try:
-        with api.stream(f"{path_of(api, Kind.POD, pod.name)}/log", container=container) as stream:
+        with api.stream(f"{path_of(api, Kind.POD, pod.name)}/log", container=pod.trainer.name) as stream:
             return [line.decode(errors="replace") for line in stream]
     except ClusterError:
         return []
-
-
-def _remove(api: Api, name: str, on_status: Callable[[str], None]) -> None:
-    try:
-        api.delete(path_of(api, Kind.POD, name))
-    except ClusterError as error:
-        if not (isinstance(error, ApiError) and error.status == 404):
-            on_status(f"pod {name} is not deleted ({error}); it ends by itself within {LIFE_SECONDS // 60} min")
-
-
-def _remove_ended(api: Api, sweep: str) -> None:
-    """Those of earlier times whose owner was killed."""
-    found = list_objects(api, Kind.POD, tool_selector(names.COMPONENT_DOCTOR, sweep))[0]
-    delete(api, [pod for pod in found if Pod(pod).is_ended])
