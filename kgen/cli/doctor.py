@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from kgen.cli.arguments import Context, Kubeconfig, Namespace, connect
-from kgen.cli.in_cluster import InCluster, ServiceAccount
+from kgen.cli.in_cluster import InCluster, ServiceAccount, print_line
 from kgen.cli.results import tell
 from kgen.errors import InputError
 
@@ -97,23 +97,19 @@ def _in_cluster(
     service_account: str,
     output: Format | None,
 ) -> None:
+    from kgen.backends.kubernetes.config import is_in_pod
     from kgen.workflow.doctor import examine_by_job, examine_inside
-    from kgen.workflow.in_cluster import is_inside
 
-    if is_inside(kubeconfig, context):
+    if is_in_pod(kubeconfig, context):
         _show(examine_inside(lambda: connect(kubeconfig, context, namespace)), output)
         return
     from kgen.errors import ClusterError
     from kgen.sweep import load
 
-    def on_line(line: bytes) -> None:
-        sys.stdout.buffer.write(line + b"\n")
-        sys.stdout.buffer.flush()
-
     spec = load(file) if file else None
     api = connect(kubeconfig, context, namespace, sweep_namespace=spec.kubernetes.namespace if spec else "")
     flags = ["-o", str(output)] if output else []
-    ended = examine_by_job(api, spec, on_line, tell, image=image, service_account=service_account, flags=flags)
+    ended = examine_by_job(api, spec, print_line, tell, image=image, service_account=service_account, flags=flags)
     if ended.code == 1:
         raise typer.Exit(1)
     if ended.code != 0:

@@ -40,10 +40,10 @@ def collect_in_cluster(
     service_account: str,
 ) -> None:
     """``kgen collect --in-cluster``, there and here."""
-    from kgen.workflow.in_cluster import is_inside
+    from kgen.backends.kubernetes.config import is_in_pod
     from kgen.workflow.interrupt import sigterm_as_interrupt
 
-    inside = is_inside(kubeconfig, context)
+    inside = is_in_pod(kubeconfig, context)
     if everything and not inside:
         raise InputError.of(
             "the command line", "--all", "--all outside the cluster", "a sweep; --all is for the chart's CronJob"
@@ -80,16 +80,17 @@ def watch(api: Api, begun: Begun) -> ToolEnded:
     from kgen.workflow.in_cluster import stay_with
 
     name = f"job.batch/{begun.job['metadata']['name']}"
-
-    def on_line(line: bytes) -> None:
-        sys.stdout.buffer.write(line + b"\n")
-        sys.stdout.buffer.flush()
-
     try:
         tell(f"{name} {begun.outcome}")
-        return stay_with(api, begun, on_line, tell)
+        return stay_with(api, begun, print_line, tell)
     except KeyboardInterrupt:
         raise InterruptedRunError(f"no longer watching; {name} goes on\nto go on: {typed()}") from None
+
+
+def print_line(line: bytes) -> None:
+    """A line of a pod's output, as it came."""
+    sys.stdout.buffer.write(line + b"\n")
+    sys.stdout.buffer.flush()
 
 
 def raise_ended(api: Api, begun: Begun, ended: ToolEnded) -> None:

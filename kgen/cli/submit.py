@@ -67,15 +67,16 @@ def submit(
     service_account: ServiceAccount = "",
 ) -> None:
     """Plan, ask, create, and with --wait stay."""
+    from kgen.backends.kubernetes.config import is_in_pod
     from kgen.cli import forecast
     from kgen.sweep import load
     from kgen.workflow.prepare import prepare
 
-    if in_cluster and dry_run is not DryRun.NONE and _is_inside(kubeconfig, context):
-        raise InputError.of("the command line", "--dry-run", f"{dry_run} with --in-cluster in a pod", "one of the two")
-    if in_cluster and _is_inside(kubeconfig, context):
-        _inside(str(file), namespace, rerun_stale, replace_running, max_failures)
-        return
+    if in_cluster and is_in_pod(kubeconfig, context):
+        if file.suffix not in (".yaml", ".yml"):
+            _stored(str(file), dry_run, namespace, rerun_stale, replace_running, max_failures)
+            return
+        in_cluster, wait = False, True  # it is inside already, and has the file
     spec = load(file)
     if dry_run is DryRun.CLIENT:
         _render_only(file, namespace or "")
@@ -95,7 +96,7 @@ def submit(
     if in_cluster:
         flags = [*["--rerun-stale"] * rerun_stale, *["--replace-running"] * replace_running]
         flags += [] if max_failures is None else ["--max-failures", str(max_failures)]
-        _by_job(prepared, api, flags, image, service_account, wait=wait)
+        _by_job(prepared, api, flags, image, service_account, max_failures, wait=wait)
     elif wait:
         _attached(prepared, api, max_failures)
     else:
@@ -154,14 +155,13 @@ def _detached(prepared: Prepared, api: Api) -> None:
         printer.say("nothing to do")
 
 
-def _is_inside(kubeconfig: Path | None, context: str | None) -> bool:
-    from kgen.workflow.in_cluster import is_inside
-
-    return is_inside(kubeconfig, context)
-
-
-def _inside(
-    given: str, namespace: str | None, rerun_stale: bool, replace_running: bool, max_failures: int | None
+def _stored(
+    given: str,
+    dry_run: DryRun,
+    namespace: str | None,
+    rerun_stale: bool,
+    replace_running: bool,
+    max_failures: int | None,
 ) -> None:
     """What the Job does: the sweep is the one that the cluster holds, and nobody can be asked."""
     from kgen.cli import forecast
@@ -171,6 +171,8 @@ def _inside(
     from kgen.workflow.submit import refuse
     from kgen.workflow.submitting import submitting_since
 
+    if dry_run is not DryRun.NONE:
+        raise InputError.of("the command line", "--dry-run", f"{dry_run} of a sweep by its name", "a sweep file")
     with sigterm_as_interrupt():
         api, name = find_sweep(given, None, None, namespace)
         since = submitting_since(api, name)
@@ -189,12 +191,26 @@ def _inside(
         _attached(prepared, api, max_failures, since)
 
 
-def _by_job(prepared: Prepared, api: Api, flags: list[str], image: str, service_account: str, *, wait: bool) -> None:
+def _by_job(
+    prepared: Prepared,
+    api: Api,
+    flags: list[str],
+    image: str,
+    service_account: str,
+    max_failures: int | None,
+    *,
+    wait: bool,
+) -> None:
+    """Where no trial is to be created and no Job is at it, there is nothing for one to do but to wait."""
     from kgen.cli.in_cluster import raise_ended, say_submitted, watch
     from kgen.workflow.in_cluster import submit_job
+    from kgen.workflow.submitting import at_work
 
-    if not prepared.plan.pending:
-        print("nothing to do")
+    if not prepared.plan.pending and at_work(api, prepared.spec.name) is None:
+        if wait:
+            _attached(prepared, api, max_failures)
+        else:
+            _detached(prepared, api)
         return
     begun = submit_job(
         prepared, api, Printer(prepared).event, flags=flags, image=image, service_account=service_account

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from kgen import names
-from kgen.backends.kubernetes.config import is_in_pod
 from kgen.backends.kubernetes.failure import ApiError
 from kgen.backends.kubernetes.remove import delete
 from kgen.backends.kubernetes.tool import Begun, ToolEnded, begin, stay
@@ -22,8 +20,8 @@ from kgen.workflow.submitting import at_work
 if TYPE_CHECKING:
     from kgen.backends.kubernetes.api import Api
 
-SUBMITTER: Final = "kgen-submitter"
-COLLECTOR: Final = "kgen-collector"
+SUBMITTER_ACCOUNT: Final = "kgen-submitter"
+COLLECTOR_ACCOUNT: Final = "kgen-collector"
 """ServiceAccounts of the chart and of ``manifests/``."""
 FINAL_CODES: Final = (1, 2)
 """Exit codes that the same command would end with again: trials without a result, bad input. A store or a cluster that
@@ -35,11 +33,6 @@ _COLLECT_KEPT_SECONDS: Final = 24 * 3600
 """How long the Job of a collection that failed stays, for its log."""
 
 
-def is_inside(kubeconfig: Path | None = None, context: str | None = None) -> bool:
-    """Whether this is a pod that works with its own service account, since nobody names another cluster."""
-    return is_in_pod(kubeconfig, context)
-
-
 def submit_job(
     prepared: Prepared, api: Api, on_event: OnEvent, *, flags: Sequence[str], image: str = "", service_account: str = ""
 ) -> Begun:
@@ -49,7 +42,7 @@ def submit_job(
     service account is not there; ClusterError.
     """
     spec = prepared.spec
-    account = service_account or SUBMITTER
+    account = service_account or SUBMITTER_ACCOUNT
     name = names.tool_name(names.COMPONENT_SUBMIT, spec.name)
     if prepared.shared and at_work(api, spec.name) is not None:
         raise InputError.of(
@@ -69,7 +62,7 @@ def collect_job(api: Api, spec: SweepSpec, *, image: str = "", service_account: 
 
     Raises InputError where the service account is not there, ClusterError.
     """
-    account = service_account or COLLECTOR
+    account = service_account or COLLECTOR_ACCOUNT
     check_account(api, account)
     location = spec.location
     tool = Tool.of(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from kgen import names
 from kgen.backends.kubernetes.create import Created, Progress, Waiting, create, put
-from kgen.backends.kubernetes.remove import delete, wait_until_gone
+from kgen.backends.kubernetes.remove import GONE_SECONDS, delete, wait_until_gone
 from kgen.errors import ClusterError, InputError, InterruptedRunError, TimedOutError
 from kgen.plan import Action
 from kgen.render.manifest import Manifest
@@ -25,8 +25,6 @@ from kgen.workflow.wait import LOOK_SECONDS, Watcher
 if TYPE_CHECKING:
     from kgen.backends.kubernetes.api import Api
 
-GONE_SECONDS: Final = 120.0
-"""How long a Job that is to be replaced may take to go; its pods have 30 seconds to end."""
 _CREATING_SECONDS: Final = 0.5
 """Between two looks while Jobs are being created."""
 

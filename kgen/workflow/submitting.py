@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from kgen import names
 from kgen.backends.kubernetes.failure import lacks_right
 from kgen.backends.kubernetes.objects import Kind, list_objects
-from kgen.backends.kubernetes.tool import end, find, has_ended, is_tool, waiting
+from kgen.backends.kubernetes.tool import end, find, has_ended, is_tool, status_of_tool, waiting
 from kgen.errors import ClusterError
 from kgen.render.tools import tool_selector
-from kgen.status import Object, read, status_of
+from kgen.status import Object, read
 
 if TYPE_CHECKING:
     from kgen.backends.kubernetes.api import Api
@@ -42,7 +42,7 @@ def submitting_words(api: Api, sweep: str) -> str:
             return ""
         raise
     name = f"job.batch/{job['metadata']['name']}"
-    kept = waiting(status_of("", job, pods))
+    kept = waiting(status_of_tool(api, job, pods))
     return f"{name}, which creates the trials: {kept}" if kept else f"{name} creates the trials that are missing"
 
 

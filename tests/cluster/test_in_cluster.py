@@ -163,6 +163,21 @@ def test_where_nothing_is_to_be_done_no_job_is_started(accounts: Shell) -> None:
     assert not tools(accounts)
 
 
+def test_an_edit_that_needs_no_job_is_stored(accounts: Shell) -> None:
+    accounts.submit(text_of(), "--wait")
+    edited = text_of(more="objective: {metric: loss, goal: minimize}\n")
+    again = accounts.kgen("submit", accounts.write(edited), "--in-cluster").ok()
+    assert again.lines[-1] == "configmap/kgen-sweep-first configured"
+    assert not tools(accounts)
+
+
+def test_waiting_goes_on_where_no_job_is_needed(accounts: Shell) -> None:
+    accounts.submit(text_of(seconds="2"))
+    again = accounts.kgen("submit", "sweep.yaml", "--in-cluster", "--wait").ok()
+    assert again.lines[-1] == "all 4 trials of sweep/first succeeded"
+    assert not tools(accounts)
+
+
 # -- Jobs and pods of kgen's own among the trials
 
 
@@ -307,6 +322,16 @@ def test_only_a_pod_submits_by_name(accounts: Shell, pod: Callable[[str], AsPod]
     assert f"found none, allowed a sweep in namespace {accounts.namespace}" in missing.err
 
 
+def test_a_pod_that_has_a_file_submits_that_file(accounts: Shell, pod: Callable[[str], AsPod]) -> None:
+    """A notebook: what the cluster holds of the sweep may be older, or nothing."""
+    file = accounts.folder / accounts.write(text_of())
+    ended = finish(pod("kgen-submitter").start("submit", file, "--in-cluster", "--yes"))
+    assert ended.code == 0, ended
+    assert ended.lines[-1] == "all 4 trials of sweep/first succeeded"
+    refused = finish(pod("kgen-collector").start("submit", "sweep/first", "--in-cluster", "--dry-run=client"))
+    assert (refused.code, "a sweep file" in refused.err) == (2, True)
+
+
 # -- collect
 
 
@@ -379,6 +404,19 @@ def test_a_collection_that_cannot_start_is_given_up_with_the_reason(accounts: Sh
     assert ended.code is None
     assert "could not start for" in ended.why
     assert "Pending:ImagePull" in said[-1]
+    accounts.cluster.until(lambda: not tools(accounts), what="it is deleted")
+
+
+def test_a_collection_whose_pod_is_refused_is_given_up_with_the_reason(accounts: Shell) -> None:
+    """Of which only events tell."""
+    accounts.submit(text_of(), "--wait")
+    limits = {"limits": [{"type": "Container", "max": {"memory": "1Mi"}}]}
+    tiny = {"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "tiny"}, "spec": limits}
+    accounts.cluster.apply(tiny, namespace=accounts.namespace)
+    api = accounts.api()
+    ended = stay(api, collect_job(api, load("sweep.yaml")).job, lambda line: None, lambda text: None, clock=Hurried())
+    assert ended.code is None
+    assert "maximum memory usage per Container is 1Mi" in ended.why
     accounts.cluster.until(lambda: not tools(accounts), what="it is deleted")
 
 

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from kgen.backends.kubernetes.api import ATTEMPTS, backoff
 from kgen.backends.kubernetes.failure import ApiError, UnreachableError, may_pass
@@ -17,6 +17,9 @@ from kgen.errors import ClusterError, TimedOutError
 
 if TYPE_CHECKING:
     from kgen.backends.kubernetes.api import Api
+
+GONE_SECONDS: Final = 120.0
+"""How long what makes room for others of its name may take to go; a pod has 30 seconds to end."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,20 +12,18 @@ from kgen import names
 from kgen.backends.kubernetes.api import Stream, backoff
 from kgen.backends.kubernetes.create import create
 from kgen.backends.kubernetes.failure import ApiError
-from kgen.backends.kubernetes.objects import Kind, Object, path_of
-from kgen.backends.kubernetes.remove import delete, wait_until_gone
+from kgen.backends.kubernetes.objects import Kind, Object, list_events, path_of
+from kgen.backends.kubernetes.remove import GONE_SECONDS, delete, wait_until_gone
 from kgen.backends.kubernetes.watch import Mirror
 from kgen.errors import ClusterError, TimedOutError
 from kgen.render.manifest import Manifest
 from kgen.render.tools import tool_selector
-from kgen.status import Fuse, TrialStatus, read, status_of
+from kgen.status import Fuse, State, TrialStatus, read, status_of
 from kgen.status.pods import Pod, last_ended, newest
 
 if TYPE_CHECKING:
     from kgen.backends.kubernetes.api import Api
 
-GONE_SECONDS: Final = 120.0
-"""How long a Job of an earlier time may take to go; its pod has 30 seconds to end."""
 _LOOK_SECONDS: Final = 1.0
 _LOG_SECONDS: Final = 20.0
 """How long the rest of a log may take to come once its pod has ended."""
@@ -138,7 +136,7 @@ def stay(
             _read_logs(api, logs, pods, on_line, on_status)
             if has_ended(found[0]):
                 return _ending(found[0], pods)
-            status = status_of("", found[0], pods)
+            status = status_of_tool(api, found[0], pods)
             if (words := waiting(status)) and words != said:
                 on_status(f"job.batch/{name}: {words}")
                 said = words
@@ -150,6 +148,17 @@ def stay(
 
 def _is_of(pod: Object, job: str) -> bool:
     return any(owner.get("uid") == job for owner in read.items(pod, "metadata", "ownerReferences"))
+
+
+def status_of_tool(api: Api, job: Object, pods: Sequence[Object]) -> TrialStatus:
+    """As a trial's; what keeps it from starting may be told by events only, which are read where it has not started.
+
+    Raises ClusterError.
+    """
+    status = status_of("", job, pods)
+    if status.state not in (State.QUEUED, State.PENDING):
+        return status
+    return status_of("", job, pods, list_events(api, str(job["metadata"]["name"])))
 
 
 def waiting(status: TrialStatus) -> str:

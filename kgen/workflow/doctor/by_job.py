@@ -13,7 +13,7 @@ from kgen.render.tools import Tool, tool_job
 from kgen.sweep import SweepSpec
 from kgen.sweep.sweepspec import Scheme
 from kgen.workflow.doctor.pod import TOLERATIONS
-from kgen.workflow.in_cluster import SUBMITTER, check_account
+from kgen.workflow.in_cluster import SUBMITTER_ACCOUNT, check_account
 
 if TYPE_CHECKING:
     from kgen.backends.kubernetes.api import Api
@@ -36,7 +36,7 @@ def examine_by_job(
     if not image and (spec is None or not spec.trainer.image):
         allowed = "--image IMAGE, one with the command kgen; or a sweep file with trainer.image"
         raise InputError.of("the command line", "--in-cluster", "no image for the pod", allowed)
-    account = service_account or SUBMITTER
+    account = service_account or SUBMITTER_ACCOUNT
     check_account(api, account)
     tool = _tool(spec, image, account, ("kgen", "doctor", "--in-cluster", *flags))
     name = names.tool_name(names.COMPONENT_DOCTOR, spec.name) if spec else f"kgen-{names.COMPONENT_DOCTOR}"
