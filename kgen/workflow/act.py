@@ -16,7 +16,7 @@ from kgen.render.tools import tool_selector
 from kgen.status import Reason, State
 from kgen.sweep import SweepSpec
 from kgen.sweep.sweepspec import Scheme
-from kgen.workflow.observe import SeenSweep, SeenTrial, see_sweep, selector, trials_selector
+from kgen.workflow.observe import SeenSweep, SeenTrial, see_sweep, selector
 from kgen.workflow.results import far_results
 from kgen.workflow.submit import OnEvent, as_retry, raise_unfinished, remove
 from kgen.workflow.submitting import end_submit_job
@@ -127,17 +127,16 @@ def remove_sweep(
         with far_results(spec, image=image, writable=True, connect=lambda: api, on_event=on_event) as source:
             source.row_files()  # what can't be reached is said before anything is deleted
             jobs = _delete_jobs(api, name)
-            _until_no_trial_writes(api, name)
+            _until_nothing_writes(api, name)
             files = source.remove()
     else:
         jobs = _delete_jobs(api, name)
     delete(api, list_objects(api, Kind.POD, tool_selector(names.COMPONENT_FETCH, name))[0])
-    # The one with the sweep's file goes last: until then, everything can still be seen and deleted again.
-    sources = delete_all(api, Kind.CONFIG_MAP, f"{selector(name)},{names.LABEL_COMPONENT}={names.COMPONENT_FILES}")
+    # Last, and at once: the sweep can be seen, and deleted again, for as long as its file and its sources are there.
     maps = delete_all(api, Kind.CONFIG_MAP, selector(name))
-    if not jobs and not sources and not maps:
+    if not jobs and not maps:
         see_sweep(api, name)  # says that there is none, and which there are
-    return Removed(jobs, sources + maps, files)
+    return Removed(jobs, maps, files)
 
 
 def _delete_jobs(api: Api, name: str) -> int:
@@ -145,10 +144,12 @@ def _delete_jobs(api: Api, name: str) -> int:
     return bool(submitting) + delete_all(api, Kind.JOB, selector(name))
 
 
-def _until_no_trial_writes(api: Api, name: str) -> None:
-    pods = list_objects(api, Kind.POD, trials_selector(name))[0]
+def _until_nothing_writes(api: Api, name: str) -> None:
+    """Trials, and the Job that collects them; not the pod by which results are removed."""
+    writing = f"{selector(name)},{names.LABEL_COMPONENT} notin ({names.COMPONENT_FETCH},{names.COMPONENT_DOCTOR})"
+    pods = list_objects(api, Kind.POD, writing)[0]
     try:
-        wait_until_gone(api, pods, trials_selector(name), timeout=GONE_SECONDS)
+        wait_until_gone(api, pods, writing, timeout=GONE_SECONDS)
     except TimedOutError as error:
         raise TimedOutError(f"{error}; the results stay as long as these pods may write there") from error
 

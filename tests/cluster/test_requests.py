@@ -108,5 +108,5 @@ def test_cancel_and_retry_ask_once_or_twice_per_job(shell: Shell) -> None:
         shell.kgen("delete", "first").ok()
     # Before that, whether a Job submits it, and whether a pod fetches its results.
     assert deleting.requests == {
-        "get jobs": 1, "list pods": 1, "deletecollection jobs": 1, "deletecollection configmaps": 2,
+        "get jobs": 1, "list pods": 1, "deletecollection jobs": 1, "deletecollection configmaps": 1,
     }  # fmt: skip
