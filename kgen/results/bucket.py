@@ -21,7 +21,7 @@ from kgen.errors import StoreError, UnreadableFileError
 from kgen.names import ROW_SUFFIX, ROWS_DIR, TEMPORARY_PREFIX
 from kgen.results.bucket_access import Access
 from kgen.results.bucket_failure import Failure, failure_of
-from kgen.results.store import CHECK_SECONDS, RowFile, Store
+from kgen.results.store import CHECK_SECONDS, PATIENCE_SECONDS, RowFile, Store
 
 if TYPE_CHECKING:
     from obstore.store import GCSStore, S3Store
@@ -48,7 +48,9 @@ class BucketStore(Store):
 
     readers = _READERS
 
-    def __init__(self, location: str, *, endpoint: str = "", region: str = "", patience: float = 30.0) -> None:
+    def __init__(
+        self, location: str, *, endpoint: str = "", region: str = "", patience: float = PATIENCE_SECONDS
+    ) -> None:
         """``patience``: seconds for which a request is sent again while the bucket fails to answer as it should."""
         try:
             import obstore

@@ -38,7 +38,11 @@ _FIELDS: Final = pa.schema(
 )
 _LONG_AGO: Final = dt.datetime(1, 1, 2, tzinfo=dt.UTC)
 _UID_LENGTH: Final = 36
-_DISRUPTIONS: Final = frozenset(("Interrupted", "NodeLost", "Preempted"))
+# The words of kgen.status.Reason, which lies above results.
+DISRUPTIONS: Final = frozenset(("Interrupted", "NodeLost", "Preempted"))
+"""Reasons for which a trial can do nothing."""
+BY_THE_CLUSTER: Final = frozenset(("DeadlineExceeded", "Evicted", "NodeLost", "OutOfMemory", "Preempted"))
+"""Reasons that say more than the row of an interrupted attempt, which knows its signal only."""
 
 
 class PodState(enum.StrEnum):
@@ -84,7 +88,7 @@ class PodSeen:
     @property
     def interrupted(self) -> bool:
         """Whether something outside ended it, for which its trial can do nothing."""
-        return self.reason in _DISRUPTIONS
+        return self.reason in DISRUPTIONS
 
     def after(self, earlier: PodSeen) -> PodSeen:
         """The same attempt, seen again: nothing that was known of it is lost."""
@@ -160,7 +164,7 @@ class Pods:
     def why(self, attempt: str) -> str:
         """Why the cluster ended a row's attempt; empty where it did not."""
         pod = self._of(attempt)
-        return pod.why if pod and pod.state is PodState.FAILED and pod.reason in _BY_THE_CLUSTER else ""
+        return pod.why if pod and pod.state is PodState.FAILED and pod.reason in BY_THE_CLUSTER else ""
 
     def failed(self, trial: str, attempt: str = "", ended: dt.datetime | None = None) -> PodSeen | None:
         """The pod of a trial that failed after all else that is known of it: after the row of that attempt, which ended
@@ -173,6 +177,3 @@ class Pods:
     def _of(self, attempt: str) -> PodSeen | None:
         # A container that was started again in its pod has a number behind the pod's UID.
         return self._by_attempt.get(attempt) or self._by_attempt.get(attempt[:_UID_LENGTH])
-
-
-_BY_THE_CLUSTER: Final = frozenset(("DeadlineExceeded", "Evicted", "NodeLost", "OutOfMemory", "Preempted"))

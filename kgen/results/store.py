@@ -10,6 +10,8 @@ from typing import Final
 
 from kgen.names import ROWS_DIR
 
+PATIENCE_SECONDS: Final = 30.0
+"""How long a bucket may take to answer, where nobody says otherwise."""
 CHECK_SECONDS: Final = 10.0
 """The usual patience of a check: somebody waits for it."""
 
@@ -94,7 +96,9 @@ def is_bucket(location: str) -> bool:
     return location.startswith(("s3://", "gs://"))
 
 
-def open_store(location: str | Path, *, endpoint: str = "", region: str = "", patience: float = 30.0) -> Store:
+def open_store(
+    location: str | Path, *, endpoint: str = "", region: str = "", patience: float = PATIENCE_SECONDS
+) -> Store:
     """The results at a place: ``s3://…`` and ``gs://…`` are buckets, all else is a folder.
 
     ``endpoint`` and ``region`` of a bucket are used where the environment names none; ``patience`` are the seconds for

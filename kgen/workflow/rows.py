@@ -12,6 +12,7 @@ from kgen.results.store import Store, open_store
 from kgen.status import UNREAD, Row, Unread
 from kgen.sweep import SweepSpec, expand
 from kgen.sweep.sweepspec import Scheme
+from kgen.workflow.store import store_of
 
 if TYPE_CHECKING:
     from kgen.results.collect import RowCache
@@ -61,11 +62,8 @@ class RowReader:
         return SeenRows(self._observe(open_store(folder), self._spec))
 
     def _of_bucket(self, spec: SweepSpec) -> Rows:
-        location = spec.location
         if self._store is None:
-            self._store = open_store(
-                str(location), endpoint=location.endpoint, region=location.region, patience=PATIENCE_SECONDS
-            )
+            self._store = store_of(spec, PATIENCE_SECONDS)
         if self._cache is None and not self._store.has_rows():
             return {}  # and pandas need not be imported
         return self._observe(self._store, spec)

@@ -50,9 +50,10 @@ def test_it_works_from_another_folder_with_files_and_template(
     name = min(shell.jobs())
     shell.kubectl("delete", "job", name)
     trials = {job.removeprefix("first-") for job in [*shell.jobs(), name]}
+    shell.cluster.until(lambda: name not in {pod.rpartition("-")[0] for pod in shell.pods()}, what="its pod is gone")
     shown = shell.statuses()
     assert set(shown) == trials
-    assert shown[name.removeprefix("first-")].startswith("Missing")
+    assert shown[name.removeprefix("first-")] == "Missing"
     assert shell.kgen("retry", "first", "--missing").ok().lines == [f"job.batch/{name} created", "1 Job created"]
     assert shell.kgen("get", "sweeps", "-o", "name").ok().lines == ["sweep/first"]
     assert not any(status.startswith("Missing") for status in shell.statuses().values())

@@ -76,7 +76,9 @@ def list_rows(rows: Path, prefix: str) -> None:
         say([])
         return
     with entries:
-        for entry in entries:
+        for number, entry in enumerate(entries):
+            if number % 500 == 0:
+                touch()
             if entry.name.startswith(TEMPORARY) or not entry.name.endswith(SUFFIX) or not entry.name.startswith(prefix):
                 continue
             try:

@@ -143,7 +143,10 @@ def probe(
     yield _image(pod, probed, found)
     yield from (each for each in found if each.check != IMAGE)
     if pod.has_results and probed.why and not any(each.check == RESULTS for each in found):
-        yield Check(RESULTS, State.SKIPPED, "not tried: the pod did not run")
+        if found:  # it has begun to look, and died of what it met
+            yield missing(RESULTS, f"not known: {probed.why}", "results, and who may write there")
+        else:
+            yield Check(RESULTS, State.SKIPPED, "not tried: the pod did not run")
     if probed.ahead is not None:
         yield _node_clock(probed, server_ahead)
 

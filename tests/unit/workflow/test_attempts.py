@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from kgen.names import LABEL_TRIAL
-from kgen.results.pods import PodSeen, PodState
+from kgen.results.pods import BY_THE_CLUSTER, DISRUPTIONS, PodSeen, PodState
+from kgen.status import Reason
 from kgen.workflow.attempts import attempts_of
 from tests.unit.status.made import ended, pod
 from tests.unit.status.recordings import TRIAL, recording
@@ -84,3 +85,8 @@ def test_what_has_no_trial_is_no_attempt() -> None:
     made: dict[str, Any] = pod(phase="Failed", state=ended(1))
     made["metadata"]["labels"] = {"kgen.dev/sweep": "first"}
     assert attempts_of([], [made]) == []
+
+
+def test_what_results_know_of_reasons_are_reasons() -> None:
+    """They lie below the enum, so they have its words by themselves."""
+    assert set(Reason) >= DISRUPTIONS | BY_THE_CLUSTER
