@@ -12,6 +12,10 @@ from typing import Final
 
 ENV_TRIAL: Final = "KGEN_TRIAL"
 """JSON of the one trial to run (:meth:`kgen.spec.TrialSpec.to_json`)."""
+ENV_TRIALS: Final = "KGEN_TRIALS"
+"""Path of a file with the JSON of one trial per line: a pack, all for this one process."""
+ENV_PACKING: Final = "KGEN_PACKING"
+"""How this process is to train several trials (:class:`kgen.spec.Packing`); one after another where it is not set."""
 ENV_ATTEMPT: Final = "KGEN_ATTEMPT"
 """Unique name of this start of the process: a pod's UID, or a uuid."""
 ENV_RESULTS: Final = "KGEN_RESULTS"
@@ -99,6 +103,11 @@ def row_file(trial: str, attempt: str) -> str:
     return f"{trial}.{attempt}{ROW_SUFFIX}"
 
 
+def pack_row_file(first_trial: str, attempt: str, number: int) -> str:
+    """Name of a row file with several trials: the first one's, and which file of this attempt it is."""
+    return row_file(first_trial, f"{attempt}.{number}")
+
+
 # -- names that Kubernetes accepts ------------------------------------------------------------------------------
 
 SWEEP_NAME_LIMIT: Final = 40
@@ -135,6 +144,8 @@ def is_label_value(text: str) -> bool:
 LABEL_SWEEP: Final = "kgen.dev/sweep"
 LABEL_STAGE: Final = "kgen.dev/stage"
 LABEL_TRIAL: Final = "kgen.dev/trial"
+LABEL_PACK: Final = "kgen.dev/pack"
+"""On the Job and pod of several trials, in place of :data:`LABEL_TRIAL`: names the pack."""
 LABEL_SPEC: Final = "kgen.dev/spec"
 """Hash of the whole manifest: what tells an unchanged object from an edited one."""
 LABEL_NAME: Final = "app.kubernetes.io/name"
@@ -150,6 +161,7 @@ LABEL_QUEUE: Final = "kueue.x-k8s.io/queue-name"
 LABEL_QUEUE_PRIORITY: Final = "kueue.x-k8s.io/priority-class"
 COMPONENT_TRIAL: Final = "trial"
 COMPONENT_SWEEP: Final = "sweep"
+COMPONENT_TRIALS: Final = "trials"
 COMPONENT_FILES: Final = "files"
 COMPONENT_SUBMIT: Final = "submit"
 COMPONENT_COLLECT: Final = "collect"
@@ -157,12 +169,15 @@ COMPONENT_FETCH: Final = "fetch"
 COMPONENT_DOCTOR: Final = "doctor"
 ANNOTATION_PARAMETERS: Final = "kgen.dev/parameters"
 """JSON of a trial's parameters, on its Job and pod."""
+ANNOTATION_TRIALS: Final = "kgen.dev/trials"
+"""On the Job and pod of a pack: its trials' ids with commas between them."""
 ANNOTATION_SEED: Final = "kgen.dev/seed"
 ANNOTATION_RETRY: Final = "kgen.dev/retry"
 """On a Job that replaces a failed one: how often that happened, and why the last one failed."""
 FIELD_MANAGER: Final = "kgen"
 """Also the value of ``app.kubernetes.io/managed-by``."""
 SWEEP_CONFIG_MAP_PREFIX: Final = "kgen-sweep-"
+TRIALS_CONFIG_MAP_PREFIX: Final = "kgen-trials-"
 FILES_CONFIG_MAP_PREFIX: Final = "kgen-files-"
 CONFIG_MAP_SWEEP_KEY: Final = "sweep.yaml"
 TRAINER_CONTAINER: Final = "trainer"

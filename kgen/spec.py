@@ -111,6 +111,15 @@ class Timing(enum.StrEnum):
     SHARED = "shared"
 
 
+class Packing(enum.StrEnum):
+    """How the trials of one process share it."""
+
+    SEQUENTIAL = "sequential"
+    """One after another, each alone."""
+    FUSED = "fused"
+    """Many at a time in one program: far more of them an hour, but none with seconds of its own."""
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """The value of a metric at which a trial has done its work."""

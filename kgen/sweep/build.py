@@ -19,6 +19,7 @@ from kgen.sweep.build_cluster import kubernetes
 from kgen.sweep.command import places_in
 from kgen.sweep.document import Document
 from kgen.sweep.document import Path as FieldPath
+from kgen.sweep.packing import packing_mistakes, packing_of
 from kgen.sweep.results import ResultsModel, split_results, url_of
 from kgen.sweep.sweepspec import BUILT_IN, Kubernetes, Local, Location, Scheme, SweepSpec, Template, Trainer
 from kgen.sweep.translate import did_you_mean
@@ -63,12 +64,17 @@ class Builder:
             self._check_twins(alternatives)
         if parsed.seed + parsed.repeats - 1 > fields.MAX_INT:
             self._wrong(("seed",), str(parsed.seed), f"at most {fields.MAX_INT} with all repeats")
+        objective, trainer = self._objective(budget), self._trainer()
+        if self._is_sound(("budget",), ("objective",), ("trainer",)):
+            for path, found, allowed in packing_mistakes(parsed.execution, trainer, objective, budget):
+                if self._is_sound(("execution",), path):
+                    self._wrong(path, found, allowed)
         return SweepSpec(
             name=parsed.name,
             seed=parsed.seed,
             repeats=parsed.repeats,
-            objective=self._objective(budget),
-            trainer=self._trainer(),
+            objective=objective,
+            trainer=trainer,
             alternatives=alternatives,
             budget=budget,
             location=self._location(),
@@ -77,6 +83,9 @@ class Builder:
             ),
             kubernetes=self._kubernetes(),
             max_parallel=parsed.execution.max_parallel,
+            packing=packing_of(parsed.execution, alternatives, trainer, objective, budget),
+            trials_per_pod=parsed.execution.trials_per_pod,
+            timing_sample=parsed.execution.timing_sample,
             file=self._file,
             text=self._document.text,
             size=size,

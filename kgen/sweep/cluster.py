@@ -19,6 +19,8 @@ _QUANTITY: Final = re.compile(r"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:m|[kMGTPE]i?|
 _DURATION: Final = re.compile(r"(?=.)(?:([0-9]+)d)?(?:([0-9]+)h)?(?:([0-9]+)m)?(?:([0-9]+)s)?")
 _DURATION_WORDS: Final = "a whole number of seconds from 1, or a duration such as 90s, 30m, 2h or 1h30m"
 _LONGEST: Final = 366 * 24 * 3600
+MAX_PACK: Final = 1000
+"""Trials of one pod: their parameters must fit into a ConfigMap, their ids into an annotation."""
 KGEN_PREFIXES: Final = ("kgen.dev/", "app.kubernetes.io/", "batch.kubernetes.io/")
 """Of labels and annotations that are not the user's to set."""
 
@@ -202,7 +204,19 @@ class KubernetesModel(Closed):
 
 
 class ExecutionModel(Closed):
-    """How trials are spread over time."""
+    """How trials are spread over time and over processes."""
+
+    packing: Literal["auto", "fused", "sequential"] = Field(
+        "auto",
+        description="fused: many trials in one program, which the trainer must be able to do; sequential: one after "
+        "another; auto: fused for kgen's own trainer where that gains and no seconds are asked for",
+    )
+    trials_per_pod: Annotated[int, Field(ge=1, le=MAX_PACK), BeforeValidator(check_int)] = Field(
+        1, description="Trials in one pod, by packing"
+    )
+    timing_sample: Annotated[int, Field(ge=0, le=1000), BeforeValidator(check_int)] = Field(
+        0, description="After fused trials `kgen run` trains so many of them again alone, to tell seconds per step"
+    )
 
     max_parallel: Annotated[int, Field(ge=1, le=100_000), BeforeValidator(check_int)] | None = Field(
         None, description="Unfinished Jobs at the same time; needs `kgen submit --wait`, which creates the rest"

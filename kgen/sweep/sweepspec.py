@@ -11,7 +11,7 @@ from typing import Any, Final, Self
 
 from kgen.errors import InputError
 from kgen.names import DEFAULT_STAGE, ENV_GS_ENDPOINT, ENV_S3_ENDPOINT, ENV_S3_REGION
-from kgen.spec import Budget, Objective, Value
+from kgen.spec import Budget, Objective, Packing, Value
 from kgen.sweep.model import Arguments, Metrics
 
 BUILT_IN: Final = ("python", "-m", "kgen_trainer")
@@ -194,6 +194,11 @@ class SweepSpec:
     kubernetes: Kubernetes
     max_parallel: int | None
     """Jobs that are unfinished at the same time; None for all."""
+    packing: Packing
+    """How the trials of one process share it."""
+    trials_per_pod: int
+    timing_sample: int
+    """Trials that ``kgen run`` trains again alone after fused ones, so that seconds per step are known."""
     file: Path
     """The sweep file itself; relative paths in it start from its folder."""
     text: str
