@@ -5,7 +5,8 @@
     python -m kgen_trainer        the trial, or the stream of trials, that the environment names
 
 Settings of a sweep are read by :mod:`kgen_trainer.settings`; what is measured, and when, is defined in
-:mod:`kgen_trainer.loop`. Importing this package is cheap: TensorFlow comes with the first call.
+:mod:`kgen_trainer.course`, for a trial alone (:mod:`kgen_trainer.loop`) and for many in one program
+(:mod:`kgen_trainer.many`). Importing this package is cheap: TensorFlow comes with the first call.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ from typing import TYPE_CHECKING
 from kgen import __version__
 
 if TYPE_CHECKING:
-    from kgen.trial import Trial
+    from kgen.trial import Trial, Trials
 
-__all__ = ["__version__", "describe", "train"]
+__all__ = ["__version__", "describe", "train", "train_many"]
 
 
 def train(trial: Trial) -> None:
@@ -30,9 +31,16 @@ def train(trial: Trial) -> None:
     run(trial)
 
 
+def train_many(trials: Trials) -> None:
+    """Train many trials in one program, until there are no more."""
+    from kgen_trainer.many import run_many
+
+    run_many(trials)
+
+
 def describe() -> dict[str, str]:
     """What a row should say of this trainer: ``trainer``, ``framework``, ``framework_version``, ``device``,
-    ``device_uuid`` (empty on a CPU)."""
+    ``device_uuid`` (empty on a CPU). Of trials in one program ``trainer`` says so, too (:mod:`kgen_trainer.many`)."""
     from kgen_trainer.backend import device, tf
 
     name, uuid = device()

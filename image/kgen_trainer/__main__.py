@@ -1,6 +1,6 @@
 """``python -m kgen_trainer``."""
 
 from kgen.trial import main
-from kgen_trainer import describe, train
+from kgen_trainer import describe, train, train_many
 
-main(train, describe=describe)
+main(train, train_many, describe=describe)

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import numpy as np
+
 from kgen_trainer.backend import Tensor, keras, tf
-from kgen_trainer.models import RELU_LAYERS
+from kgen_trainer.models import RELU_LAYERS, images_at_a_time
 
 _UNIT_ROUNDOFF: Final = 2.0**-24
 _SAFETY: Final = 4.0
@@ -41,6 +43,14 @@ def highest_before_relu(model: Any, images: Tensor) -> Tensor:
             # The maximum of a window is off by no more than the one of its values that is off most.
             values, errors = keras.ops.max_pool(values, 2), keras.ops.max_pool(errors, 2)
     return tf.stack(highest)
+
+
+def lowest_dead_layer(model: Any, images: Tensor) -> int | None:
+    """Position in :data:`RELU_LAYERS` of the lowest layer that has no active unit on any of these images, in whatever
+    order training adds; None if there is none."""
+    size = images_at_a_time(model)
+    highest = np.max([highest_before_relu(model, images[at : at + size]) for at in range(0, len(images), size)], axis=0)
+    return next((position for position, value in enumerate(highest) if value <= 0), None)
 
 
 def _convolves(layer: Any) -> bool:

@@ -13,7 +13,8 @@ import json
 import os
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -22,9 +23,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kgen.names import TEMPORARY_PREFIX
+from kgen.trial import Decision, Trial
+from kgen_trainer.backend import device, versions
 
 FILE: Final = "kgen_trainer.checkpoint"
-_FORMAT: Final = b"kgen-checkpoint-1"
+_TOGETHER: Final = 16
+"""Files that are written at a time."""
+_FORMAT: Final = b"kgen-checkpoint-2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +42,9 @@ class Checkpoint:
     progress: str
     """Of :meth:`kgen.trial.Trial.progress`."""
     program: Sequence[NDArray[Any]]
-    """Of :meth:`kgen_trainer.program.Program.state`."""
-    suspect: int | None
-    """With ``suspect_weights`` of :meth:`kgen_trainer.dead.DeadWatch.state`."""
-    suspect_weights: Sequence[NDArray[Any]]
+    """Of :meth:`kgen_trainer.program.Program.state`, or of a trial's place among many."""
+    resting: Sequence[NDArray[Any]]
+    """Of :meth:`kgen_trainer.dead.DeadWatch.state`."""
 
 
 class Checkpoints:
@@ -52,13 +56,16 @@ class Checkpoints:
         owner: Mapping[str, str],
         every: float,
         clock: Callable[[], float] = time.monotonic,
+        *,
+        resumes: bool = True,
     ) -> None:
         """``owner`` says whose it is: the trial, and the versions of what trains it, without which its bits would be
-        others; ``every`` is the least time between two, in seconds."""
+        others; ``every`` is the least time between two, in seconds; ``resumes``: whether one that is there is used."""
         self._file = folder / FILE
         self._owner = dict(owner)
         self._every = every
         self._clock = clock
+        self._resumes = resumes
         self._last = clock()
 
     def load(self) -> Checkpoint | None:
@@ -68,16 +75,33 @@ class Checkpoints:
         except FileNotFoundError:
             return None
         except OSError as error:
-            self.pass_over(f"it can't be read: {error.strerror}")
+            self._pass_over(f"it can't be read: {error.strerror}")
             return None
         except ValueError as error:
-            self.pass_over(str(error))
+            self._pass_over(str(error))
             return None
         return found
 
-    def pass_over(self, why: str) -> None:
-        """Say why the one that is there is not used."""
+    def resume(self, restore: Callable[[Checkpoint], None]) -> None:
+        """Hand the one that an earlier attempt left to ``restore``; one at which that raises ValueError, having changed
+        nothing, is passed over like those that :meth:`load` does not give."""
+        found = self.load() if self._resumes else None
+        if found is None:
+            return
+        try:
+            restore(found)
+        except ValueError as error:
+            self._pass_over(str(error))
+
+    def _pass_over(self, why: str) -> None:
         print(f"kgen_trainer: the checkpoint {self._file} is not used: {why}; training starts anew", flush=True)
+
+    def wants(self, decision: Decision, *, is_dead: bool) -> bool:
+        """Whether a trial should be saved after the report that got this answer.
+
+        An interrupted check that has found the network dead is not kept: a retry must find it at the same step.
+        """
+        return not is_dead and (decision.interrupted or (not decision.stop and self.due))
 
     @property
     def due(self) -> bool:
@@ -100,6 +124,28 @@ class Checkpoints:
             self._file.parent.rmdir()
 
 
+def save_all(kept: Iterable[tuple[Checkpoints, Checkpoint]]) -> None:
+    """Save many trials at once: nearly all the time is waiting for the disk, which can do so for many together."""
+    pairs = list(kept)
+    if pairs:
+        with ThreadPoolExecutor(min(_TOGETHER, len(pairs))) as threads:
+            list(threads.map(lambda pair: pair[0].save(pair[1]), pairs))
+
+
+def checkpoints_of(trial: Trial, every: float | None, packing: str) -> Checkpoints | None:
+    """Where a trial keeps them, or None for one that keeps none; they go when its result is written.
+
+    ``packing`` says what trains it: alone and among others it would not get the same bits.
+    """
+    if every is None:
+        return None
+    owner = {"trial": trial.id, "packing": packing, "device": device()[0], **versions()}
+    # A row that goes on from an earlier attempt has no seconds to compare, so it could never be the result.
+    checkpoints = Checkpoints(trial.checkpoint_dir, owner, every, resumes=not trial.spec.objective.needs_exclusive)
+    trial.when_done(checkpoints.remove)
+    return checkpoints
+
+
 def _write(file: Path, data: bytes) -> None:
     temporary = file.with_name(TEMPORARY_PREFIX + uuid.uuid4().hex)
     try:
@@ -118,12 +164,11 @@ def _encode(checkpoint: Checkpoint, owner: Mapping[str, str]) -> bytes:
         "step": checkpoint.step,
         "right": checkpoint.right,
         "progress": checkpoint.progress,
-        "suspect": checkpoint.suspect,
-        "arrays": [len(checkpoint.program), len(checkpoint.suspect_weights)],
+        "arrays": [len(checkpoint.program), len(checkpoint.resting)],
     }
     body = io.BytesIO()
     body.write(json.dumps(head).encode() + b"\n")
-    for array in (*checkpoint.program, *checkpoint.suspect_weights):
+    for array in (*checkpoint.program, *checkpoint.resting):
         np.save(body, array, allow_pickle=False)
     data = body.getvalue()
     return b"%s %s\n%s" % (_FORMAT, hashlib.sha256(data).hexdigest().encode(), data)
@@ -143,8 +188,8 @@ def _decode(data: bytes, owner: Mapping[str, str]) -> Checkpoint:
     if others:
         raise ValueError(f"it is of {', '.join(others)}")
     read = _arrays(io.BytesIO(arrays))
-    program, suspect = ([next(read) for _ in range(count)] for count in head["arrays"])
-    return Checkpoint(head["step"], head["right"], head["progress"], program, head["suspect"], suspect)
+    program, resting = ([next(read) for _ in range(count)] for count in head["arrays"])
+    return Checkpoint(head["step"], head["right"], head["progress"], program, resting)
 
 
 def _arrays(body: io.BytesIO) -> Iterator[NDArray[Any]]:

@@ -14,12 +14,14 @@ A step that rounding swallows is followed by smaller ones in the same direction,
 would move a weight at rest by the same amount each time: if it does not move it now, it never will. So the weights
 stay, so no unit becomes active, so the gradients stay zero. From then on the logits are the same for every training
 example; only biases above the dead layer can still follow the frequencies of the labels.
+
+Whether a layer is dead follows from the weights up to it. So a network is looked at only once the weights of its
+lowest layers have rested between two checks: what is found then was so at the earlier check, too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -29,58 +31,49 @@ from numpy.typing import NDArray
 class Network(Protocol):
     """What the rule asks of a network in training; layers are counted from the input upwards."""
 
+    def lowest_weights(self, layers: int) -> list[NDArray[Any]]:
+        """Copies of kernel and bias of each of the ``layers`` lowest layers."""
+
     def lowest_dead_layer(self) -> int | None:
         """Position of the lowest layer without an active unit on any training example; None if there is none."""
-
-    def lowest_weights(self, layers: int) -> list[NDArray[Any]]:
-        """The weights of the ``layers`` lowest layers."""
 
     def moves_without_gradient(self, layers: int) -> bool:
         """Whether a step with all gradients zero would move a weight of the ``layers`` lowest layers."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Suspect:
-    """A dead layer as it was at one check."""
-
-    position: int
-    weights: Sequence[NDArray[Any]]
-    """Its own and those of all layers below it."""
-
-    def unmoved_since(self, earlier: _Suspect | None) -> bool:
-        if earlier is None or earlier.position != self.position:
-            return False
-        return all(map(np.array_equal, self.weights, earlier.weights))
-
-
 class DeadWatch:
     """The rule over the checks of one trial."""
 
-    def __init__(self, network: Network, names: Sequence[str]) -> None:
-        self._network = network
+    def __init__(self, names: Sequence[str]) -> None:
+        """``names`` of the layers that a ReLU follows, from the input upwards."""
         self._names = names
-        self._suspect: _Suspect | None = None
+        self._weights: list[NDArray[Any]] = []
+        """Of these layers at the last check, if the logits were constant."""
 
-    def check(self, *, constant: bool) -> str | None:
+    def check(self, network: Network, *, constant: bool) -> str | None:
         """The reason to end the trial, or None.
 
-        ``constant``: whether the logits were the same for all examples of the check. They always are where a layer
-        is dead, so the whole training set is looked at in that case only.
+        ``constant``: whether the logits were the same for all examples of the check, as they are where a layer is
+        dead.
         """
-        earlier, self._suspect = self._suspect, self._find() if constant else None
-        now = self._suspect
-        if now is None or not now.unmoved_since(earlier) or self._network.moves_without_gradient(now.position + 1):
+        earlier, self._weights = self._weights, network.lowest_weights(len(self._names)) if constant else []
+        resting = self._resting_since(earlier)
+        if resting == 0:
             return None
-        return f"dead: no active unit in {self._names[now.position]} on any training example"
+        position = network.lowest_dead_layer()
+        if position is None or position >= resting or network.moves_without_gradient(position + 1):
+            return None
+        return f"dead: no active unit in {self._names[position]} on any training example"
 
-    def state(self) -> tuple[int | None, list[NDArray[Any]]]:
-        """What the last check left for the next: a suspicious layer's position, and weights."""
-        return (None, []) if self._suspect is None else (self._suspect.position, list(self._suspect.weights))
+    def state(self) -> list[NDArray[Any]]:
+        """What the last check left for the next: weights, or nothing."""
+        return list(self._weights)
 
-    def restore(self, position: int | None, weights: Sequence[NDArray[Any]]) -> None:
+    def restore(self, weights: Sequence[NDArray[Any]]) -> None:
         """Go on from what :meth:`state` gave."""
-        self._suspect = None if position is None else _Suspect(position, list(weights))
+        self._weights = list(weights)
 
-    def _find(self) -> _Suspect | None:
-        position = self._network.lowest_dead_layer()
-        return None if position is None else _Suspect(position, self._network.lowest_weights(position + 1))
+    def _resting_since(self, earlier: Sequence[NDArray[Any]]) -> int:
+        """How many of the lowest layers have the same weights as then, to the bit."""
+        same = [np.array_equal(*pair) for pair in zip(self._weights, earlier, strict=False)]
+        return [*same, False].index(False) // 2

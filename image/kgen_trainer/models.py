@@ -13,9 +13,13 @@ from typing import Any, Final
 from kgen_trainer.backend import keras
 from kgen_trainer.randomness import Purpose, word
 
+KERNEL: Final = 5
+"""Side of a convolution's kernel."""
 RELU_LAYERS: Final = ("conv1", "conv2", "dense")
 """Layers whose output goes through a ReLU, from the input upwards."""
 _WEIGHTED_LAYERS: Final = (*RELU_LAYERS, "logits")
+_VALUES: Final = 2**21
+"""Of the widest layer that an evaluation holds at a time: 8 MiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +44,17 @@ def build_model(widths: Widths, image_shape: tuple[int, int, int], classes: int,
     images = keras.Input(image_shape)
     flow = images
     for name, filters in (("conv1", widths.conv1), ("conv2", widths.conv2)):
-        flow = layers.Conv2D(filters, 5, padding="same", name=name)(flow)
+        flow = layers.Conv2D(filters, KERNEL, padding="same", name=name)(flow)
         flow = layers.MaxPooling2D(2)(layers.ReLU()(flow))
     flow = layers.ReLU()(layers.Dense(widths.dense, name="dense")(layers.Flatten()(flow)))
     flow = layers.Dropout(dropout, seed=0, name="dropout")(flow)
     return keras.Model(images, layers.Dense(classes, name="logits")(flow))
+
+
+def images_at_a_time(model: Any) -> int:
+    """How many images an evaluation should hold at a time: near to a cache, whatever the model."""
+    _, height, width, _ = model.inputs[0].shape
+    return max(1, _VALUES // int(height * width * model.get_layer("conv1").filters))
 
 
 def weights_of(model: Any) -> list[Any]:

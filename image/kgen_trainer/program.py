@@ -12,15 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kgen_trainer.backend import Tensor, tf
-from kgen_trainer.bounds import highest_before_relu
+from kgen_trainer.bounds import lowest_dead_layer
 from kgen_trainer.data import Dataset, load
-from kgen_trainer.models import PRESETS, RELU_LAYERS, build_model, dropout_state, initialise, weights_of
+from kgen_trainer.models import PRESETS, build_model, dropout_state, images_at_a_time, initialise, weights_of
 from kgen_trainer.optimizers import build_optimizer
 from kgen_trainer.settings import Settings
 
-_TILE_VALUES: Final = 2**21
-"""Values of the widest layer that an evaluation holds at a time: 8 MiB, near to a cache, whatever the model."""
-_SAME_LOGITS: Final = 1e-5
+SAME_LOGITS: Final = 1e-5
 """Relative; only a hint to look closer, so it may be wide."""
 _WARM_UP_STEPS: Final = 50
 _KEPT_PROGRAMS: Final = 8
@@ -56,16 +54,13 @@ class Program:
         self._optimizer = build_optimizer(settings.optimizer, settings.overrides)
         self._optimizer.build(self._weights)
         self._fresh = [_copy(variable) for variable in self._optimizer.variables]
-        height, width, _ = data.image_shape
-        self._tile = max(1, _TILE_VALUES // (height * width * widths.conv1))
+        self._tile = images_at_a_time(self._model)
         self._batch_size = settings.batch_size
         indices = tf.TensorSpec([None], tf.int32)
         images, labels = tf.TensorSpec([None, *data.image_shape], tf.float32), tf.TensorSpec([None], tf.int32)
         batches = tf.TensorSpec([None, settings.batch_size], tf.int32)
         self._train = tf.function(self._train_chunk, input_signature=[batches])
         self._measure = tf.function(self._measure_tiles, input_signature=[images, labels, indices])
-        self._highest = tf.function(self._highest_tiles, input_signature=[indices])
-        self._all_train = tf.range(data.examples)
         self._all_test = tf.range(int(data.y_test.shape[0]))
 
     @property
@@ -124,10 +119,8 @@ class Program:
         return [w.path for w in self._weights if not np.isfinite(_copy(w)).all()]
 
     def lowest_dead_layer(self) -> int | None:
-        """Position in :data:`RELU_LAYERS` of the lowest layer that has no active unit on any training example, in
-        whatever order training adds; None if there is none."""
-        highest = self._highest(self._all_train).numpy()
-        return next((position for position, value in enumerate(highest) if value <= 0), None)
+        """As :func:`kgen_trainer.bounds.lowest_dead_layer`, on the training set."""
+        return lowest_dead_layer(self._model, self.data.x_train)
 
     def lowest_weights(self, layers: int) -> list[NDArray[np.float32]]:
         """Copies of kernel and bias of the ``layers`` lowest layers."""
@@ -177,17 +170,10 @@ class Program:
             logits = self._model(tf.gather(x, rows), training=False)
             total += tf.cast(tf.reduce_sum(_cross_entropy(labels, logits)), tf.float64)
             right += _count_right(labels, logits)
-            same = tf.abs(logits - first) <= _SAME_LOGITS * (1 + tf.abs(first))
+            same = tf.abs(logits - first) <= SAME_LOGITS * (1 + tf.abs(first))
             constant = tf.logical_and(constant, tf.reduce_all(same))
         finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(weight.value)) for weight in self._weights])
         return right, total, constant, finite
-
-    def _highest_tiles(self, indices: Tensor) -> Tensor:
-        highest = tf.fill([len(RELU_LAYERS)], -np.float32(np.inf))
-        for start in tf.range(0, tf.shape(indices)[0], self._tile):
-            images = tf.gather(self.data.x_train, indices[start : start + self._tile])
-            highest = tf.maximum(highest, highest_before_relu(self._model, images))
-        return highest
 
 
 def _copy(variable: Any) -> NDArray[Any]:

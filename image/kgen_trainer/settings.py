@@ -10,7 +10,7 @@ from typing import Any, Final
 from kgen.errors import BadParametersError
 from kgen.trial import Trial
 from kgen_trainer.optimizers import OPTIMIZERS, Overrides
-from kgen_trainer.values import COUNT, FRACTION, POSITIVE, TEXT, Rule, choose, unknown
+from kgen_trainer.values import COUNT, FRACTION, POSITIVE, SWITCH, TEXT, Rule, choose, unknown
 
 DATASETS: Final = ("digits", "mnist", "cifar10", "npz")
 MODELS: Final = ("cnn-small", "cnn-tutorial")
@@ -22,9 +22,10 @@ _RULES: Final[Mapping[str, Rule]] = {
     "dropout": FRACTION,
     "learning_rate": POSITIVE,
     "checkpoint_every_seconds": POSITIVE,
+    "stop_dead": SWITCH,
 }
 _PARAMETERS: Final = ("dataset", "data", "model", "scale", "batch_size", "dropout", "optimizer", "learning_rate")
-_CONFIG: Final = (*_PARAMETERS, "optimizers", "checkpoint_every_seconds")
+_CONFIG: Final = (*_PARAMETERS, "optimizers", "checkpoint_every_seconds", "stop_dead")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,8 @@ class Settings:
     """Other settings of the optimizer."""
     checkpoint_every_seconds: float | None = None
     """How often a trial that may be killed saves itself at most, in seconds of the clock on the wall; None is never."""
+    stop_dead: bool = True
+    """Whether a trial ends when its network provably can't learn any more (:mod:`kgen_trainer.dead`)."""
 
     @classmethod
     def from_trial(cls, trial: Trial) -> Settings:
@@ -83,7 +86,15 @@ class Settings:
     def without_learning_rate(self) -> Settings:
         """The part that a compiled program depends on; the learning rate is a variable of it."""
         rate = OPTIMIZERS[self.optimizer].learning_rate
-        return dataclasses.replace(self, learning_rate=rate, checkpoint_every_seconds=None)
+        return dataclasses.replace(self, learning_rate=rate, checkpoint_every_seconds=None, stop_dead=True)
+
+    def shape(self) -> Settings:
+        """The part that trials must share to train in one program: all but the optimizer and its settings."""
+        one = self.without_learning_rate()
+        default = Settings()
+        return dataclasses.replace(
+            one, optimizer=default.optimizer, learning_rate=default.learning_rate, overrides=default.overrides
+        )
 
 
 def _check_names(what: str, values: Mapping[str, Any], allowed: tuple[str, ...]) -> None:

@@ -215,7 +215,7 @@ def test_no_more_often_than_asked(tmp_path: Path) -> None:
         times.append(now)
         due.append(kept.due)
         if kept.due:
-            kept.save(Checkpoint(1, 1, "{}", [], None, []))
+            kept.save(Checkpoint(1, 1, "{}", [], []))
     assert due == [False, True, False, True, False]
 
 
@@ -233,16 +233,15 @@ class Still:
 
 
 def test_a_dead_network_is_found_at_the_same_check(tmp_path: Path) -> None:
-    before = DeadWatch(Still(), ("conv1", "conv2"))
-    assert before.check(constant=True) is None
+    before = DeadWatch(("conv1", "conv2"))
+    assert before.check(Still(), constant=True) is None
     kept = Checkpoints(tmp_path, {"trial": "a"}, 1)
-    position, weights = before.state()
-    kept.save(Checkpoint(50, 7, "{}", [], position, weights))
+    kept.save(Checkpoint(50, 7, "{}", [], before.state()))
     found = kept.load()
     assert found
-    after = DeadWatch(Still(), ("conv1", "conv2"))
-    after.restore(found.suspect, found.suspect_weights)
-    assert after.check(constant=True) == "dead: no active unit in conv2 on any training example"
+    after = DeadWatch(("conv1", "conv2"))
+    after.restore(found.resting)
+    assert after.check(Still(), constant=True) == "dead: no active unit in conv2 on any training example"
 
 
 def test_a_check_that_found_the_network_dead_while_it_was_stopped_is_not_kept(start: Start) -> None:

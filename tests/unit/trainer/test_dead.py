@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -21,10 +21,10 @@ from kgen_trainer.settings import Settings
 
 @dataclass
 class FakeNetwork:
-    """Dead in the first layer, at rest, with one weight, until told otherwise."""
+    """Dead in the second of three layers, at rest, with two weights a layer, until told otherwise."""
 
-    dead: int | None = 0
-    weight: float = 1.0
+    dead: int | None = 1
+    weights: list[float] = field(default_factory=lambda: [0.1, 0.2, 0.3, 0.4, 0.5, 0.6])
     moves: bool = False
     looks: int = 0
 
@@ -33,44 +33,53 @@ class FakeNetwork:
         return self.dead
 
     def lowest_weights(self, layers: int) -> list[Any]:
-        return [np.array([self.weight])] * layers
+        return [np.array([weight]) for weight in self.weights[: 2 * layers]]
 
     def moves_without_gradient(self, layers: int) -> bool:
+        assert layers == 2, "those above may move"
         return self.moves
+
+    def move(self, which: int) -> None:
+        self.weights[which] += 1e-7
 
 
 def test_a_network_is_dead_when_two_checks_find_it_dead_and_at_rest() -> None:
-    watch = DeadWatch(FakeNetwork(dead=2), RELU_LAYERS)
-    assert watch.check(constant=True) is None
-    assert watch.check(constant=True) == "dead: no active unit in dense on any training example"
+    network = FakeNetwork()
+    watch = DeadWatch(RELU_LAYERS)
+    assert watch.check(network, constant=True) is None
+    network.move(4)  # above the dead layer
+    assert watch.check(network, constant=True) == "dead: no active unit in conv2 on any training example"
 
 
 @pytest.mark.parametrize(
     "between",
     [
         lambda network: setattr(network, "dead", None),
-        lambda network: setattr(network, "dead", 1),
-        lambda network: setattr(network, "weight", 1.0 + 1e-7),
+        lambda network: network.move(3),
+        lambda network: network.move(0),
         lambda network: setattr(network, "moves", True),
     ],
-    ids=["alive again", "another layer", "weights moved", "residual steps go on"],
+    ids=["alive", "its weights moved", "weights below moved", "residual steps go on"],
 )
 def test_what_can_still_move_is_not_dead(between: Callable[[FakeNetwork], None]) -> None:
     network = FakeNetwork()
-    watch = DeadWatch(network, RELU_LAYERS)
-    watch.check(constant=True)
+    watch = DeadWatch(RELU_LAYERS)
+    watch.check(network, constant=True)
     between(network)
-    assert watch.check(constant=True) is None
+    assert watch.check(network, constant=True) is None
 
 
 def test_two_checks_with_a_live_one_between_are_not_consecutive() -> None:
-    watch = DeadWatch(FakeNetwork(), RELU_LAYERS)
-    assert [watch.check(constant=constant) for constant in (True, False, True)] == [None, None, None]
+    watch, network = DeadWatch(RELU_LAYERS), FakeNetwork()
+    assert [watch.check(network, constant=constant) for constant in (True, False, True)] == [None, None, None]
 
 
-def test_the_whole_training_set_is_looked_at_only_on_suspicion() -> None:
-    network = FakeNetwork()
-    DeadWatch(network, RELU_LAYERS).check(constant=False)
+def test_the_whole_training_set_is_looked_at_only_when_the_weights_rest() -> None:
+    watch, network = DeadWatch(RELU_LAYERS), FakeNetwork()
+    for constant in (False, True, False, True):
+        watch.check(network, constant=constant)
+    network.move(0)
+    watch.check(network, constant=True)
     assert network.looks == 0
 
 
@@ -108,12 +117,12 @@ def test_dead_networks_that_come_back_are_never_given_up() -> None:
         overrides = (("momentum", momentum),) if momentum else ()
         program = program_for(Settings(optimizer=optimizer, overrides=overrides), 10)
         program.reset(seed, rate)
-        watch = DeadWatch(program, RELU_LAYERS)
+        watch = DeadWatch(RELU_LAYERS)
         dead, given_up = [], []
         for check in range(14):
             train(program, seed, check * 10, 10)
             dead.append(program.lowest_dead_layer() is not None)
-            given_up.append(watch.check(constant=True) is not None)
+            given_up.append(watch.check(program, constant=True) is not None)
         wakes = [check for check in range(13) if dead[check] and not dead[check + 1]]
         came_back += len(wakes)
         assert not any(given_up[: max(wakes, default=-1) + 1])
@@ -130,6 +139,16 @@ def test_an_adam_that_need_not_come_to_rest_is_never_called_dead(run: Any) -> No
     config = {"optimizers": {"adam": {"beta_1": 0.9, "beta_2": 0.5}}}
     trial = run({"optimizer": "adam", "learning_rate": 10.0}, config, seed=3141592, steps=400)
     assert trial.verdict.outcome is Outcome.FINISHED
+
+
+def test_a_dead_network_is_trained_on_where_the_sweep_says_so(run: Any) -> None:
+    parameters = {"optimizer": "sgd", "learning_rate": 50.0}
+    stopped = run(parameters, seed=3141592, steps=400)
+    whole = run(parameters, {"stop_dead": False}, seed=3141592, steps=400)
+    assert (stopped.verdict.outcome, whole.verdict.outcome) == (Outcome.DIVERGED, Outcome.FINISHED)
+    curves = [[(p.step, p.value) for p in each.snapshot()[1] if p.metric == "loss"] for each in (stopped, whole)]
+    assert curves[1][: len(curves[0])] == curves[0]
+    assert whole.steps == 400 > stopped.steps
 
 
 def test_a_look_at_the_residual_step_leaves_no_trace() -> None:
