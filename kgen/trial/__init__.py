@@ -14,6 +14,9 @@
 
     main(train)
 
+Where many trials are trained in one program, ``main(train, train_many)`` gets a second function, and that a
+:class:`Trials`: see there.
+
 Needs pyarrow and nothing else, for results in a bucket obstore as well, so it drops into any image.
 """
 
@@ -21,6 +24,7 @@ import kgen.trial.early  # noqa: F401  before whatever takes its time to import
 from kgen.errors import BadParametersError, DataError, DeviceError
 from kgen.spec import Budget, Target, TrialSpec
 from kgen.trial.handle import Decision, Trial
+from kgen.trial.many import Trials
 from kgen.trial.process import main
 
 __all__ = [
@@ -32,5 +36,6 @@ __all__ = [
     "Target",
     "Trial",
     "TrialSpec",
+    "Trials",
     "main",
 ]

@@ -1,27 +1,22 @@
-"""One attempt of one trial, from its start to the single row that it leaves, whatever happens."""
+"""One attempt of one trial, from its start to the single row that says how it ended, whatever happens."""
 
 from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-import itertools
-import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from kgen.errors import StoreError, TrialError, TrialExit
-from kgen.names import row_file
-from kgen.results.rows import Environment, Outcome, State, TrialRow, rows_to_bytes
-from kgen.results.store import Store
+from kgen.results.rows import Environment, Outcome, State, TrialRow
 from kgen.spec import Timing, TrialSpec, dump_json
+from kgen.trial.clock import Watch
 from kgen.trial.environment import Surroundings
 from kgen.trial.handle import Trial
-from kgen.trial.output import ReportPrinter, Tail, printable
+from kgen.trial.output import Tail, printable
 
-Train = Callable[[Trial], None]
-"""A user's trainer: trains one trial, reports as it goes, returns when told to stop."""
 Describe = Callable[[], Mapping[str, str]]
 """What a trainer knows of itself: trainer, framework, framework_version, device, device_uuid."""
 
@@ -39,107 +34,75 @@ class Ending:
 
 
 class Attempt:
-    """Runs a trainer once and publishes its row.
-
-    Two threads may want to end it (the trainer's own and the one that hears signals): the first one writes the row,
-    the other finds it done.
-    """
+    """What is known of one run of one trial: enough for its row, however it ends."""
 
     def __init__(
         self,
         spec: TrialSpec,
         attempt: str,
         *,
-        store: Store,
         surroundings: Surroundings,
         tail: Tail,
         on_report: Callable[[int, Mapping[str, float]], None] = lambda step, metrics: None,
         on_failure: Callable[[str], object] = lambda text: None,
+        share: Watch | None = None,
     ) -> None:
-        """``on_failure`` gets the error that ended the trainer as text, lines that the row's log ends with too."""
+        """``on_failure`` gets the error that ended the trial as text, lines that the row's log ends with too;
+        ``share`` counts the seconds of one of many that train together."""
         self.spec = spec
         self.name = attempt
-        self.ended = threading.Event()
-        self.row: TrialRow | None = None
-        """The row, once it is written."""
-        self._store = store
+        self.environment = surroundings.describe({})
+        self.mates = surroundings.mates
+        """How many others ran at the same time, at most."""
         self._surroundings = surroundings
         self._tail = tail
-        self._on_report = on_report
         self._on_failure = on_failure
-        self._printer = ReportPrinter(spec.id)
+        self._complaint = ""
+        self._share = share
         self._started = dt.datetime.now(dt.UTC)
         self._began = time.monotonic()
-        self._lock = threading.Lock()
-        self._environment = surroundings.describe({})
-        self.trial = Trial(spec, checkpoints=surroundings.checkpoints(spec.id, attempt), on_report=self._report)
+        checkpoints = surroundings.checkpoints(spec.id, attempt)
+        self.trial = Trial(spec, checkpoints=checkpoints, on_report=on_report, share=share)
 
-    def _report(self, step: int, metrics: Mapping[str, float]) -> None:
-        self._printer(step, metrics)
-        self._on_report(step, metrics)
-
-    def run(self, train: Train, describe: Describe) -> Ending:
-        """Train, then write the row; the ending says with what code a process of this one trial exits.
-
-        An error of the trainer ends in a ``failed`` row, never in an exception here. Raises StoreError only when
-        the row can't be written.
-        """
+    def ending(self) -> Ending:
+        """How it ended, now that the trainer is done with it and has raised nothing."""
         try:
-            self._environment = self._surroundings.describe(describe())
-            train(self.trial)
             verdict = self.trial.ended()
-            if verdict.outcome is None:
-                ending = Ending(State.INTERRUPTED, None, verdict.reason, TrialExit.INTERRUPTED)
-            else:
-                ending = Ending(State.COMPLETE, verdict.outcome, verdict.reason, TrialExit.OK)
-        except BaseException as error:  # noqa: BLE001  whatever a trainer raises, the trial must leave a row
-            ending = self._failure(error)
-        return self.finish(ending)
+        except TrialError as silent:
+            return self.failure(silent)
+        if verdict.outcome is None:
+            return self.interruption(verdict.reason)
+        return Ending(State.COMPLETE, verdict.outcome, verdict.reason, TrialExit.OK)
 
-    def _failure(self, error: BaseException) -> Ending:
-        code = _exit_code(error)
+    def interruption(self, reason: str) -> Ending:
+        """It was stopped from outside."""
+        return Ending(State.INTERRUPTED, None, reason, TrialExit.INTERRUPTED)
+
+    def failure(self, error: BaseException) -> Ending:
+        """It ended with this error."""
+        code = exit_code(error)
         if code == TrialExit.OK:  # sys.exit(0) is a return
             try:
                 verdict = self.trial.ended()
             except TrialError as silent:
-                return self._failure(silent)
+                return self.failure(silent)
             if verdict.outcome is not None:
                 return Ending(State.COMPLETE, verdict.outcome, verdict.reason, TrialExit.OK)
-        elif isinstance(error, TrialError | StoreError):
-            self._tell(f"{type(error).__name__}: {error}\n")
         else:
-            self._tell("".join(traceback.format_exception(error)))
+            text = error_text(error)
+            self._complaint += text
+            self._on_failure(text)
         if self.trial.stopping:  # an error on the way out of an interrupted trial is not the trial's fault
-            return Ending(State.INTERRUPTED, None, self.trial.ended().reason, TrialExit.INTERRUPTED)
+            return self.interruption(self.trial.ended().reason)
         return Ending(State.FAILED, None, f"{type(error).__name__}: {_first_line(error)}", code)
 
-    def _tell(self, text: str) -> None:
-        self._tail.add(text)
-        self._on_failure(text)
-
-    def finish(self, ending: Ending) -> Ending:
-        """Write the row, once. A later call changes nothing and returns what the first one said."""
-        with self._lock:
-            if self.row is None:
-                row = self._make_row(ending)
-                for start in itertools.count(2):
-                    if self._store.write_row_file(row_file(row.trial, row.attempt), rows_to_bytes([row])):
-                        break
-                    # The name is taken: a container that was started again in its pod has the pod's name still.
-                    row = dataclasses.replace(row, attempt=f"{self.name}-{start}")
-                self.row = row
-                self.ended.set()
-                self._surroundings.tidy(self.spec.id, self.name)
-                if row.state is State.COMPLETE:
-                    self.trial.done()
-            row = self.row
-        return Ending(row.state, row.outcome, row.exit_reason, row.exit_code)
-
-    def _make_row(self, ending: Ending) -> TrialRow:
+    def row(self, ending: Ending) -> TrialRow:
+        """The row that says so."""
         trial = self.trial
         metrics, curve = trial.snapshot()
         resumed = trial.resumed_from_step
         reached = ending.outcome is Outcome.REACHED
+        is_shared = self._share is not None or resumed is not None
         return TrialRow(
             trial=self.spec.id,
             attempt=self.name,
@@ -153,10 +116,11 @@ class Attempt:
             outcome=ending.outcome,
             exit_reason=printable(ending.reason),
             exit_code=int(ending.exit_code),
-            timing=Timing.SHARED if resumed is not None else self._surroundings.timing,
+            timing=Timing.SHARED if is_shared else self._surroundings.timing,
             steps=trial.steps,
             steps_to_target=trial.steps_to_target if reached else None,
-            seconds_to_target=trial.seconds_to_target if reached else None,
+            # A share of what many took together is no time that this trial would take.
+            seconds_to_target=trial.seconds_to_target if reached and self._share is None else None,
             seconds=trial.seconds,
             total_seconds=time.monotonic() - self._began,
             resumed_from_step=resumed,
@@ -164,12 +128,30 @@ class Attempt:
             ended=dt.datetime.now(dt.UTC),
             metrics=metrics,
             curve=curve,
-            environment=self._environment,
-            log=ending.log or self._tail.text(),
+            environment=dataclasses.replace(self.environment, mates=self.mates),
+            log=ending.log or self._tail.text(self._complaint),
         )
 
+    def stop_clock(self) -> None:
+        """No more of the time that many share is this one's."""
+        if self._share is not None:
+            self._share.end()
 
-def _exit_code(error: BaseException) -> int:
+    def written(self, row: TrialRow) -> None:
+        """Its row is there: what only a retry would have needed may go."""
+        self._surroundings.tidy(self.spec.id, self.name)
+        if row.state is State.COMPLETE:
+            self.trial.done()
+
+
+def error_text(error: BaseException) -> str:
+    """An error as a log should show it: what kgen raises on purpose in a line, all else with its traceback."""
+    if isinstance(error, TrialError | StoreError):
+        return f"{type(error).__name__}: {error}\n"
+    return "".join(traceback.format_exception(error))
+
+
+def exit_code(error: BaseException) -> int:
     """The code that a process of its own would end with."""
     if isinstance(error, TrialError):
         return error.exit_code

@@ -1,4 +1,20 @@
-"""The socket between a local worker and the process that feeds it: JSON lines, a few closed message types."""
+"""The socket between a local worker and the process that feeds it: JSON lines, a few closed message types.
+
+One after another (:attr:`kgen.spec.Packing.SEQUENTIAL`): the owner sends a :class:`Start`, the worker answers with
+:class:`Started`, reports and one :class:`Ended`; the owner closes its end when there is nothing more.
+
+Fused: the worker asks with :class:`Want`, at its start, whenever places are free, and when it has nothing left to do.
+The owner answers each question at once, with any number of :class:`Start` and then one :class:`Begin` that says how
+many those were. Then there are :class:`Started`, reports and one :class:`Ended` per trial as before. ``Begin(0)`` means
+none now, and for a worker that runs none: none ever, it ends by itself. So the owner never closes its end on a worker
+that works: that means, as before, that the owner is gone. A worker that has crashed on a trial asks for nothing more
+and ends when all that it had begun have their rows.
+
+Rows of several trials lie in one file (:func:`kgen.names.pack_row_file`), and :class:`Ended` is sent once that file is
+there: for the trial that the file is named after last of all. So whoever has not heard of an end finds its row, if
+there is one, in a file that is named after a trial that has not been heard of either
+(:func:`kgen.trial.batch.rows_left_behind`).
+"""
 
 from __future__ import annotations
 
@@ -8,8 +24,7 @@ import os
 import queue
 import socket
 import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +32,7 @@ from typing import Any, Final
 from kgen.errors import TrialExit
 from kgen.results.rows import State, TrialRow
 from kgen.spec import TrialSpec
+from kgen.trial.output import Turns
 
 REPORT_INTERVAL: Final = 0.25
 """Seconds between two reports of one worker."""
@@ -33,10 +49,24 @@ class Start:
 
 
 @dataclass(frozen=True, slots=True)
+class Begin:
+    """To a fused worker, after the starts that answer its :class:`Want`: that many they are."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class Interrupt:
-    """To the worker: end the running trial as interrupted, take no other."""
+    """To the worker: end whatever is running as interrupted, take no other."""
 
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Want:
+    """From a fused worker: it can take up to so many more trials now."""
+
+    most: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +130,8 @@ class Ended:
         )
 
 
-Message = Start | Interrupt | Started | Report | Ended
-_KINDS: Final = {kind.__name__: kind for kind in (Start, Interrupt, Started, Report, Ended)}
+Message = Start | Begin | Interrupt | Want | Started | Report | Ended
+_KINDS: Final = {kind.__name__: kind for kind in (Start, Begin, Interrupt, Want, Started, Report, Ended)}
 
 
 def encode(message: Message) -> bytes:
@@ -130,8 +160,8 @@ class Channel:
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
         self._lock = threading.Lock()
-        self._starts: queue.SimpleQueue[Start | None] = queue.SimpleQueue()
-        self._next_report = 0.0
+        self._starts: queue.SimpleQueue[Start | Begin | None] = queue.SimpleQueue()
+        self._turns = Turns(REPORT_INTERVAL)
 
     def fileno(self) -> int:
         """For ``select``."""
@@ -145,10 +175,8 @@ class Channel:
         return False
 
     def send_limited(self, message: Report) -> None:
-        """Send a report unless one was sent a moment ago."""
-        now = time.monotonic()
-        if now >= self._next_report:
-            self._next_report = now + REPORT_INTERVAL
+        """Send a report unless one was sent a moment ago; of many trials each in turn."""
+        if self._turns.has(message.trial):
             self.send(message)
 
     def messages(self) -> Iterator[Message]:
@@ -165,19 +193,57 @@ class Channel:
             for line in lines:
                 yield decode(line)
 
-    def queue(self, start: Start | None) -> None:
-        """Hand a start (or None: no more) from the listening thread to the one that trains."""
-        self._starts.put(start)
+    def queue(self, item: Start | Begin | None) -> None:
+        """Hand a start, or what ends an answer (or None: no more) from the listening thread to the one that trains."""
+        self._starts.put(item)
 
     def next_start(self) -> Start | None:
         """The next trial to run, waiting for it; None when there will be no more."""
-        return self._starts.get()
+        while isinstance(item := self._starts.get(), Begin):
+            pass
+        return item
+
+    def ask(self, most: int) -> list[Start] | None:
+        """Up to so many trials, as the owner deals them, waiting for its answer; None when there will be no more."""
+        self.send(Want(most))
+        starts = []
+        while isinstance(item := self._starts.get(), Start):
+            starts.append(item)
+        return None if item is None else starts
 
     def close(self) -> None:
         """Close this end; the other side's reader ends."""
         with contextlib.suppress(OSError):
             self._connection.shutdown(socket.SHUT_RDWR)
         self._connection.close()
+
+
+class ChannelSource:
+    """The trials that a fused worker is fed, for :class:`kgen.trial.crew.Crew`."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._is_closed = False
+
+    def next(self, most: int) -> Sequence[Start]:
+        """What the owner deals out now."""
+        starts = None if self._is_closed else self._channel.ask(most)
+        self._is_closed = starts is None
+        return starts or []
+
+    def started(self, trial: str) -> None:
+        """Tell the owner."""
+        self._channel.send(Started(trial))
+
+    def reported(self, trial: str, step: int, metrics: Mapping[str, float]) -> None:
+        """Tell the owner, no faster than a display can use it."""
+        self._channel.send_limited(Report(trial, step, dict(metrics)))
+
+    def written(self, rows: Sequence[TrialRow]) -> None:
+        """Tell the owner of rows that are there now: last of the one that their file is named after."""
+        resident = resident_bytes()
+        for row in reversed(rows):
+            self._channel.send(Ended.of(row, resident))
 
 
 def resident_bytes() -> int:

@@ -15,7 +15,7 @@ from kgen import names
 from kgen.errors import TrialExit
 
 if (
-    names.ENV_TRIAL in os.environ
+    (names.ENV_TRIAL in os.environ or names.ENV_TRIALS in os.environ)
     and threading.current_thread() is threading.main_thread()
     and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 ):

@@ -11,15 +11,19 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import kgen
 from kgen import names
 from kgen.errors import DataError
 from kgen.results.rows import Environment
 from kgen.results.store import is_bucket
-from kgen.spec import Timing
+from kgen.spec import Packing, Timing
 from kgen.trial.output import printable
 
+GRACE_SECONDS: Final = 3.0
+"""How long a trainer may take to return after SIGTERM before its row is written over its head. Kubernetes grants 30,
+an impatient user five."""
 _ATTEMPT = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,62}")
 
 
@@ -36,6 +40,10 @@ class Surroundings:
     node: str
     image: str
     revision: str
+    packing: Packing
+    """How the trials of this process share it."""
+    job: str = ""
+    """UID of the Job of a pack; empty where nobody says it."""
 
     @classmethod
     def read(cls, environ: Mapping[str, str] = os.environ) -> Surroundings:
@@ -52,6 +60,9 @@ class Surroundings:
         timing, mates = environ.get(names.ENV_TIMING, Timing.SHARED), environ.get(names.ENV_MATES, "0")
         if timing not in [*Timing]:
             raise DataError(f"{names.ENV_TIMING} is {timing!r}: not one of {', '.join(Timing)}")
+        packing = environ.get(names.ENV_PACKING, Packing.SEQUENTIAL)
+        if packing not in [*Packing]:
+            raise DataError(f"{names.ENV_PACKING} is {packing!r}: not one of {', '.join(Packing)}")
         if not re.fullmatch(r"\d{1,9}", mates, re.ASCII):
             raise DataError(f"{names.ENV_MATES} is {mates!r}: not a whole number")
         return cls(
@@ -62,6 +73,8 @@ class Surroundings:
             node=printable(environ.get(names.ENV_NODE) or platform.node()),
             image=printable(environ.get(names.ENV_IMAGE, "")),
             revision=printable(environ.get(names.ENV_REVISION) or environ.get(names.ENV_IMAGE_REVISION, "")),
+            packing=Packing(packing),
+            job=environ.get(names.ENV_JOB, ""),
         )
 
     def checkpoints(self, trial: str, attempt: str) -> Path:

@@ -9,13 +9,15 @@ import operator
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from kgen.errors import BadParametersError, TrialError
 from kgen.results.rows import CurvePoint, MetricSummary, Outcome
 from kgen.spec import Budget, TrialSpec, Value, text_of
+from kgen.trial.clock import OwnWatch, Watch
+from kgen.trial.curve import Curve
 from kgen.trial.output import printable
 
 _LARGEST_STEP = 2**63 - 1
@@ -41,42 +43,6 @@ class Verdict:
     reason: str
 
 
-@dataclass(slots=True)
-class _Series:
-    """Running summary of one metric."""
-
-    final: float = math.nan
-    low: float = math.inf
-    high: float = -math.inf
-
-    def add(self, value: float) -> None:
-        self.final = value
-        if not math.isnan(value):
-            self.low = min(self.low, value)
-            self.high = max(self.high, value)
-
-
-@dataclass(slots=True)
-class Curve:
-    """Everything reported so far."""
-
-    points: list[CurvePoint] = field(default_factory=list)
-    series: dict[str, _Series] = field(default_factory=dict)
-
-    def add(self, step: int, seconds: float, metrics: Mapping[str, float]) -> None:
-        """The metrics of one report."""
-        for name, value in metrics.items():
-            self.points.append(CurvePoint(step, seconds, name, value))
-            self.series.setdefault(name, _Series()).add(value)
-
-    def summaries(self) -> tuple[MetricSummary, ...]:
-        """One line per metric, by name; a metric that was never a number has NaN throughout."""
-        return tuple(
-            MetricSummary(name, s.final, *((s.low, s.high) if s.low <= s.high else (math.nan, math.nan)))
-            for name, s in sorted(self.series.items())
-        )
-
-
 class Trial:
     """One running trial.
 
@@ -95,16 +61,18 @@ class Trial:
         checkpoints: Path,
         on_report: Callable[[int, Mapping[str, float]], None] = lambda step, metrics: None,
         clock: Callable[[], float] = time.perf_counter,
+        share: Watch | None = None,
     ) -> None:
+        """``share``: counts this trial's part of the seconds that many take together, in place of its own clock."""
         self._spec = spec
         self._checkpoints = checkpoints
         self._on_report = on_report
-        self._clock = clock
+        self._is_one_of_many = share is not None
+        self._watch: Watch = OwnWatch(clock) if share is None else share
         self._lock = threading.RLock()
         self._counted = 0.0
         self._earlier = 0.0
         """Of ``_counted``, what earlier attempts counted up to the checkpoint that this one continues from."""
-        self._started_at: float | None = None
         self._counts_itself = False
         self._interrupted: str | None = None
         self._curve = Curve()
@@ -168,12 +136,13 @@ class Trial:
     def seconds(self) -> float:
         """Counted seconds so far; they end with the report that ends the trial."""
         with self._lock:
-            return self._counted + self._running()
+            self._count()
+            return self._counted
 
-    def _running(self) -> float:
-        if self._started_at is None or self._counts_itself or self.verdict is not None:
-            return 0.0
-        return self._clock() - self._started_at
+    def _count(self) -> None:
+        passed = self._watch.take()
+        if not self._counts_itself and self.verdict is None:
+            self._counted += passed
 
     def parameter(self, name: str, kind: type[Any] | tuple[type[Any], ...] = object) -> Any:
         """A parameter that must be there and be of that type; raises BadParametersError (exit 64) otherwise.
@@ -194,33 +163,31 @@ class Trial:
 
     @contextlib.contextmanager
     def training(self) -> Iterator[None]:
-        """Count the time spent inside. Leave evaluation, loading and compiling outside; may be entered many times."""
-        self._start_clock()
+        """Count the time spent inside. Leave evaluation, loading and compiling outside; may be entered many times.
+
+        Raises RuntimeError for one of many: their time is counted together, with ``trials.training()``.
+        """
+        if self._is_one_of_many:
+            raise RuntimeError("trial.training() is for a trial alone: count the time of many with trials.training()")
+        self._watch.start()
         try:
             yield
         finally:
-            self._stop_clock()
-
-    def _start_clock(self) -> None:
-        with self._lock:
-            if self._started_at is not None:
-                raise RuntimeError("trial.training() is entered twice at the same time")
-            self._started_at = self._clock()
-
-    def _stop_clock(self) -> None:
-        with self._lock:
-            self._counted += self._running()
-            self._started_at = None
+            self._watch.stop()
 
     @contextlib.contextmanager
     def _clock_standing(self) -> Iterator[None]:
-        was_counting = self._started_at is not None
-        self._stop_clock()
+        was_counting = self._watch.is_counting
+        self._watch.stop()
+        with self._lock:
+            self._count()
         try:
             yield
         finally:
+            if self.verdict is not None:
+                self._watch.end()
             if was_counting:
-                self._start_clock()
+                self._watch.start()
 
     def report(self, /, *, step: int, seconds: float | None = None, **metrics: float) -> Decision:
         """Record metrics after ``step`` training steps and hear whether to stop.
@@ -244,7 +211,7 @@ class Trial:
                         self._counted, self._counts_itself = self._earlier + float(seconds), True
                     self.steps = step
                     self._curve.add(step, self._counted, values)
-                    self.verdict = self._judge(step, values)
+                    self._decide(step, values)
                 decision = self._decision()
             self._on_report(step, values)
             return decision
@@ -252,6 +219,20 @@ class Trial:
     def _decision(self) -> Decision:
         verdict = self.verdict
         return Decision(False) if verdict is None else Decision(True, verdict.reason, verdict.outcome is None)
+
+    def would_end(self, /, *, step: int, **metrics: float) -> bool:
+        """Whether a report of these would end the trial by what they show, not by a stop from outside: for trainers
+        that say more in their last report."""
+        with self._lock:
+            self._count()
+            return self.verdict is not None or self._judge(step, metrics) is not None
+
+    def _decide(self, step: int, values: Mapping[str, float]) -> None:
+        self.verdict = self._judge(step, values)
+        if self.verdict is None and self._interrupted is not None:
+            self.verdict = Verdict(None, self._interrupted)
+        elif self.verdict is not None and self.verdict.outcome is Outcome.REACHED:
+            self.steps_to_target, self.seconds_to_target = step, self._counted
 
     def _judge(self, step: int, values: Mapping[str, float]) -> Verdict | None:
         budget = self.budget
@@ -264,15 +245,12 @@ class Trial:
             budget.seconds is not None and self._counted > budget.seconds
         )  # a target that was met past the budget was not met within it
         if not over and target is not None and target.metric in values and target.reached_by(values[target.metric]):
-            self.steps_to_target, self.seconds_to_target = step, self._counted
             return Verdict(Outcome.REACHED, f"{target}: {values[target.metric]:.6g} at step {step}")
         ended = Outcome.FINISHED if target is None else Outcome.CAPPED
         if budget.steps is not None and step >= budget.steps:
             return Verdict(ended, f"budget of {budget.steps} steps spent")
         if budget.seconds is not None and self._counted >= budget.seconds:
             return Verdict(ended, f"budget of {text_of(budget.seconds)} seconds spent")
-        if self._interrupted is not None:
-            return Verdict(None, self._interrupted)
         return None
 
     def diverged(self, reason: str) -> Decision:

@@ -8,22 +8,27 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterator, Mapping
-from typing import Final, NoReturn
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
+from typing import Final, NoReturn, Protocol
 
 from kgen import names
-from kgen.errors import DataError, StoreError, TrialError, TrialExit, UnreadableFileError
-from kgen.results.rows import State, bytes_to_rows
-from kgen.results.store import Store, open_store
-from kgen.spec import TrialSpec
-from kgen.trial.attempt import Attempt, Describe, Ending, Train
-from kgen.trial.channel import Channel, Ended, Interrupt, Report, Start, Started, resident_bytes
+from kgen.errors import BadParametersError, DataError, StoreError, TrialError, TrialExit
+from kgen.results.rows import TrialRow
+from kgen.results.store import open_store
+from kgen.spec import Packing, TrialSpec
+from kgen.trial.attempt import Describe, error_text
+from kgen.trial.begun import PATIENCE_SECONDS as NOTE_SECONDS
+from kgen.trial.channel import Begin, Channel, ChannelSource, Ended, Interrupt, Report, Start, Started, resident_bytes
+from kgen.trial.crew import Crew, Source
 from kgen.trial.environment import Surroundings
-from kgen.trial.output import Tail, printable, tee_output
+from kgen.trial.fused import Fused
+from kgen.trial.many import TrainMany
+from kgen.trial.output import Tail, complain, of_trial, printable, say, tee_output
+from kgen.trial.pack import Pack, PackSource, accepted_row_file, read_pack
+from kgen.trial.signals import hearing_signals
+from kgen.trial.single import OneByOne, Single, Train
 
-GRACE_SECONDS: Final = 3.0
-"""How long a trainer may take to return after SIGTERM before its row is written over its head. Kubernetes grants 30,
-an impatient user five."""
 PATIENCE_SECONDS: Final = 600.0
 """How long a trial tries to write its row into a bucket that does not answer: training went into it."""
 START_SECONDS: Final = 60.0
@@ -33,26 +38,38 @@ _PARENT: Final = int(os.environ.pop(names.ENV_PARENT, "0")) or os.getppid()
 """Who started this process; it may be gone before this line runs, so a local worker is told."""
 
 
-def main(train: Train, *, describe: Describe = dict) -> NoReturn:
+class Work(Protocol):
+    """What a process does with its trials, as the threads see it that hear of an interrupt."""
+
+    def close(self) -> bool:
+        """Whether a trial runs, or has begun and not ended; where none has, none will begin any more."""
+
+    def stop(self, reason: str) -> None:
+        """Begin no trial any more, and ask those that run to stop."""
+
+    def interrupt(self, reason: str) -> None:
+        """Stop, and end the process once every row is written; return only if the main thread does so itself."""
+
+
+def main(train: Train, train_many: TrainMany | None = None, *, describe: Describe = dict) -> NoReturn:
     """Run ``train`` for the trials that this process was started for, and exit with a code of :class:`TrialExit`.
 
-    The environment says which: one trial (a Job), or the stream that a local worker is fed. ``describe`` is called
-    before each trial and says what the row can't know: ``trainer``, ``framework``, ``framework_version``,
-    ``device``, ``device_uuid``.
+    The environment says which: one trial (a Job), a file of several (a Job with ``trials_per_pod``), or the stream
+    that a local worker is fed. A sweep with ``packing: fused`` has them trained many at a time, by ``train_many``,
+    which gets a :class:`kgen.trial.Trials`. ``describe`` is called before each trial (fused: whenever some begin) and
+    says what the row can't know: ``trainer``, ``framework``, ``framework_version``, ``device``, ``device_uuid``.
     """
     process = None
     try:
-        process = _Process(train, describe)
+        process = _Process(train, train_many, describe)
         worker = os.environ.pop(names.ENV_WORKER, None)
         if worker is not None:
             os.set_inheritable(int(worker), False)  # a trainer's own children must not hold the socket open
             code = process.serve(Channel(socket.socket(fileno=int(worker))))
         else:
-            code = process.run_one()
+            code = process.run()
     except (TrialError, StoreError) as error:
-        print(f"kgen: {error}", file=sys.stderr)
-        tell_kubelet(str(error))
-        code = error.exit_code if isinstance(error, TrialError) else int(TrialExit.NO_DATA)
+        code = report_end(error) if process is None else process.report_end(error)
     sys.stdout.flush()
     sys.stderr.flush()
     if process is not None:
@@ -60,47 +77,34 @@ def main(train: Train, *, describe: Describe = dict) -> NoReturn:
     os._exit(code)
 
 
+def report_end(error: TrialError | StoreError, *more: str) -> int:
+    """Say why the process ends, and more lines; returns its code."""
+    print(f"kgen: {error}", file=sys.stderr, flush=True)
+    for line in more:
+        print(line, flush=True)
+    tell_kubelet("\n".join([str(error), *more]))
+    return error.exit_code if isinstance(error, TrialError) else int(TrialExit.NO_DATA)
+
+
 class _Process:
-    def __init__(self, train: Train, describe: Describe) -> None:
+    def __init__(self, train: Train, train_many: TrainMany | None, describe: Describe) -> None:
         self._train = train
+        self._train_many = train_many
         self._describe = describe
         self._surroundings = Surroundings.read()
+        self._is_fused = self._surroundings.packing is Packing.FUSED
+        if self._is_fused and train_many is None:
+            raise BadParametersError(
+                f"{names.ENV_PACKING} is {Packing.FUSED}, but this trainer trains one at a time: "
+                "give kgen.trial.main its train_many, or set execution.packing: sequential"
+            )
         self._store = open_store(self._surroundings.results, patience=PATIENCE_SECONDS)
         self._tail: Tail = tee_output()
-        self._lock = threading.Lock()
-        self._current: Attempt | None = None
-        self._interrupted: str | None = None
-        self._closed = False
-        """Whether the other side of the channel is done with this process, or gone."""
+        self._channel: Channel | None = None
+        self._pack: Pack | None = None
+        """The trials of a pack, once it is known which have a result."""
         self._leads_session = False
         """Whether this is a worker, with a session of its own for what it starts."""
-
-    def run_one(self) -> int:
-        """The one trial that the environment names; returns the exit code."""
-        text = os.environ.get(names.ENV_TRIAL)
-        if text is None:
-            raise DataError(
-                f"no trial to run: {names.ENV_TRIAL} is not set. Start trainers through 'kgen run sweep.yaml'."
-            )
-        try:
-            spec = TrialSpec.from_json(text)
-        except (ValueError, KeyError, TypeError) as error:
-            raise DataError(f"{names.ENV_TRIAL} is not a trial: {error}") from error
-        store = open_store(self._surroundings.results, patience=START_SECONDS)
-        done = accepted_row_file(store, spec)
-        if done is not None:
-            print(f"kgen: trial {spec.id} has a result already ({done}); nothing to do")
-            return TrialExit.OK
-        store.check(START_SECONDS)  # better said now than after hours of training
-        attempt = Attempt(spec, self._surroundings.attempt, store=self._store, surroundings=self._surroundings,
-                          tail=self._tail, on_failure=_complain)  # fmt: skip
-        with self._hearing_signals():
-            if not self._begin(attempt):
-                return TrialExit.INTERRUPTED
-            ending = attempt.run(self._train, self._describe)
-        if ending.exit_code:
-            tell_kubelet(ending.reason)
-        return ending.exit_code
 
     def leave(self, code: int) -> NoReturn:
         """End at once: frameworks' own exit hooks can hang or crash, and nothing is left to wait for."""
@@ -108,100 +112,197 @@ class _Process:
             os.killpg(0, signal.SIGKILL)
         os._exit(code)
 
+    def report_end(self, error: TrialError | StoreError) -> int:
+        """Say why the process ends, and how the trials of its pack stand; returns its code."""
+        return report_end(error, *([] if self._pack is None else [self._pack.message()]))
+
+    # -- the trials of a Job
+
+    def run(self) -> int:
+        """The trials that the environment names; returns the exit code."""
+        trials, is_pack = self._named()
+        pack = Pack(trials)
+        store = open_store(self._surroundings.results, patience=START_SECONDS)
+        if is_pack or self._is_fused:
+            pack.look_up(store, self._surroundings.job)
+            self._pack = pack if is_pack else None
+            if found := len(trials) - len(pack.missing):
+                print(f"kgen: {found} of {len(trials)} trials have a result already", flush=True)
+            if refused := len(pack.missing) - sum(map(len, pack.turns())):
+                print(f"kgen: {refused} failed in this Job for their parameters, and are not tried again", flush=True)
+        elif done := accepted_row_file(store, trials[0]):
+            print(f"kgen: trial {trials[0].id} has a result already ({done}); nothing to do")
+            return TrialExit.OK
+        if not pack.missing:
+            return TrialExit.OK
+        if not pack.turns():
+            return self._end_of(pack, is_interrupted=False)
+        store.check(START_SECONDS)  # better said now than after hours of training
+        if self._is_fused:
+            return self._run_fused(pack)
+        return self._run_pack(pack) if is_pack else self._run_single(trials[0])
+
+    def _named(self) -> tuple[list[TrialSpec], bool]:
+        """The trials, and whether they are a pack."""
+        if file := os.environ.get(names.ENV_TRIALS):
+            return read_pack(file), True
+        text = os.environ.get(names.ENV_TRIAL)
+        if text is None:
+            raise DataError(
+                f"no trial to run: {names.ENV_TRIAL} is not set. Start trainers through 'kgen run sweep.yaml'."
+            )
+        try:
+            return [TrialSpec.from_json(text)], False
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(f"{names.ENV_TRIAL} is not a trial: {error}") from error
+
+    def _run_single(self, spec: TrialSpec) -> int:
+        attempt = self._single(spec, self._surroundings.attempt, on_failure=complain)
+        work = OneByOne(self._train, self._describe, self.leave)
+        with self._hearing(work):
+            if not work.begin(attempt):
+                return TrialExit.INTERRUPTED
+            ending = work.run(attempt)
+        if ending.exit_code:
+            tell_kubelet(ending.reason)
+        return ending.exit_code
+
+    def _run_pack(self, pack: Pack) -> int:
+        """One after another; the failure of one does not keep the others from their turn."""
+        work = OneByOne(self._train, self._describe, lambda code: self._leave_pack(pack, code))
+        name = pack.free_name(self._surroundings.attempt)
+        note = self._note(pack, name)
+        with self._hearing(work):
+            for spec in [spec for group in pack.turns() for spec in group]:
+                note([spec.id])
+                self._tail.clear()
+                attempt = self._single(spec, name, on_failure=_complaint(spec.id), on_written=pack.note)
+                if not work.begin(attempt):
+                    break
+                work.run(attempt)
+                work.rest()
+        return self._end_of(pack, is_interrupted=work.interrupted is not None)
+
+    def _run_fused(self, pack: Pack) -> int:
+        name = pack.free_name(self._surroundings.attempt)
+        source = PackSource(pack, name, self._note(pack, name))
+        work = self._fused(source, lambda: self._leave_pack(pack, TrialExit.INTERRUPTED), on_failure=complain)
+        with self._hearing(work):
+            work.run()
+        return self._end_of(pack, is_interrupted=work.is_interrupted)
+
+    def _note(self, pack: Pack, attempt: str) -> Callable[[Iterable[str]], None]:
+        """Where what begins is noted; of one that is alone there is nothing to say."""
+        if sum(map(len, pack.turns())) < 2:
+            return lambda begun: None
+        store = open_store(self._surroundings.results, patience=NOTE_SECONDS)
+        return pack.notebook(store, attempt, self._surroundings.job).note
+
+    def _leave_pack(self, pack: Pack, code: int) -> NoReturn:
+        ended = self._end_of(pack, is_interrupted=True)
+        self.leave(ended if code == TrialExit.INTERRUPTED else code)
+
+    def _end_of(self, pack: Pack, *, is_interrupted: bool) -> int:
+        code = pack.exit_code(is_interrupted=is_interrupted)
+        print(message := pack.message(), flush=True)
+        if code:
+            tell_kubelet(message)
+        return code
+
+    # -- the trials that a local worker is fed
+
     def serve(self, channel: Channel) -> int:
         """Trials as they come over the channel, until the other side is done with this process."""
         self._leads_session = os.getpid() == os.getpgrp()
-        with self._hearing_signals():
-            threading.Thread(target=self._listen, args=(channel,), daemon=True).start()
+        self._channel = channel
+        return self._serve_many(channel) if self._is_fused else self._serve_each(channel)
+
+    def _serve_each(self, channel: Channel) -> int:
+        work = OneByOne(self._train, self._describe, self.leave)
+        with self._hearing(work):
+            self._listen_to(channel, work)
             while (start := channel.next_start()) is not None:
                 self._tail.clear()
-                attempt = Attempt(start.trial, start.attempt, store=self._store, surroundings=self._surroundings,
-                                  tail=self._tail, on_report=_Sender(channel, start.trial.id))  # fmt: skip
-                if not self._begin(attempt):
+                attempt = self._single(start.trial, start.attempt, on_report=_Sender(channel, start.trial.id))
+                if not work.begin(attempt):
                     break
                 channel.send(Started(start.trial.id))
-                attempt.run(self._train, self._describe)
-                assert attempt.row is not None, "an attempt has written its row when it ends"
-                ended = Ended.of(attempt.row, resident_bytes())
+                work.run(attempt)
+                assert attempt.final is not None, "an attempt has written its row when it ends"
+                ended = Ended.of(attempt.final, resident_bytes())
                 channel.send(ended)
-                with self._lock:
-                    self._current = None
-                if ended.ends_worker or self._interrupted is not None:
+                work.rest()
+                if ended.ends_worker or work.interrupted is not None:
                     break
-        return TrialExit.OK if self._interrupted is None else TrialExit.INTERRUPTED
+        return TrialExit.OK if work.interrupted is None else TrialExit.INTERRUPTED
 
-    def _begin(self, attempt: Attempt) -> bool:
-        """Whether the trial may begin; from here on it leaves a row."""
-        with self._lock:
-            if self._interrupted is not None or self._closed:
-                return False
-            self._current = attempt
-            return True
+    def _serve_many(self, channel: Channel) -> int:
+        work = self._fused(ChannelSource(channel), lambda: self.leave(TrialExit.INTERRUPTED), ends_after_crash=True)
+        with self._hearing(work):
+            self._listen_to(channel, work)
+            work.run()
+        return TrialExit.INTERRUPTED if work.is_interrupted else TrialExit.OK
 
-    def _listen(self, channel: Channel) -> None:
+    def _listen_to(self, channel: Channel, work: Work) -> None:
+        threading.Thread(target=self._listen, args=(channel, work), daemon=True).start()
+
+    def _listen(self, channel: Channel, work: Work) -> None:
         """On a thread of its own: hears an interrupt, or that the other side is gone, while a trial is training."""
         for message in channel.messages():
-            if isinstance(message, Start):
+            if isinstance(message, Start | Begin):
                 channel.queue(message)
             elif isinstance(message, Interrupt):
-                self.interrupt(message.reason)
-                channel.queue(None)
-        with self._lock:
-            self._closed = True
-            busy = self._current is not None and not self._current.ended.is_set()
-        if busy:
-            self.interrupt("the process that fed this worker is gone")
+                self._interrupt(work, message.reason)
+        if work.close():
+            self._interrupt(work, "the process that fed this worker is gone")
         channel.queue(None)
 
-    def interrupt(self, reason: str) -> bool:
-        """End the running trial as interrupted: by its own return if it is quick, else over its head.
+    # -- interrupts
 
-        False if there is none; none will begin any more.
-        """
-        with self._lock:
-            self._interrupted = self._interrupted or reason
-            attempt = self._current
-        if attempt is None:
-            return False
-        attempt.trial.interrupt(reason)
-        if not attempt.ended.wait(GRACE_SECONDS):
-            try:
-                code = attempt.finish(Ending(State.INTERRUPTED, None, reason, TrialExit.INTERRUPTED)).exit_code
-            except StoreError as error:
-                print(f"kgen: {error}", file=sys.stderr, flush=True)
-                code = int(TrialExit.NO_DATA)
-            self.leave(code)
-        return True
+    def _hearing(self, work: Work) -> AbstractContextManager[None]:
+        return hearing_signals(lambda number: self._interrupt(work, number.name))
 
-    @contextlib.contextmanager
-    def _hearing_signals(self) -> Iterator[None]:
-        """SIGTERM and SIGINT end the running trial, also while the main thread is deep inside a C library.
+    def _interrupt(self, work: Work, reason: str) -> None:
+        work.stop(reason)
+        if self._channel is not None:
+            self._channel.queue(None)  # whoever waits for trials waits no more
+        work.interrupt(reason)
 
-        A Python handler runs only between two bytecodes of the main thread; the wake-up file descriptor is written
-        at once by the C-level handler, so a thread that reads it hears the signal in time. What no thread can help
-        against is a single C call that holds the interpreter's lock throughout (a sort of millions, a regular
-        expression that backtracks): the signal is heard when it is over, or whoever sent it kills the process, and
-        then the local pool writes the row, or Kubernetes starts the trial again.
-        """
-        reader, writer = socket.socketpair()
-        writer.setblocking(False)
-        handled = (signal.SIGTERM, signal.SIGINT)
-        before = {number: signal.signal(number, lambda *_: None) for number in handled}
-        old = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+    # -- how trials are run
 
-        def hear() -> None:
-            while data := reader.recv(1):
-                if data[0] in handled and not self.interrupt(signal.Signals(data[0]).name):
-                    self.leave(TrialExit.INTERRUPTED)  # nothing is lost with a process between two trials
+    def _single(
+        self,
+        spec: TrialSpec,
+        attempt: str,
+        *,
+        on_report: Callable[[int, Mapping[str, float]], None] = lambda step, metrics: None,
+        on_failure: Callable[[str], object] = lambda text: None,
+        on_written: Callable[[TrialRow], None] = lambda row: None,
+    ) -> Single:
+        return Single(spec, attempt, store=self._store, surroundings=self._surroundings, tail=self._tail,
+                      on_report=on_report, on_failure=on_failure, on_written=on_written)  # fmt: skip
 
-        threading.Thread(target=hear, daemon=True).start()
-        try:
-            yield
-        finally:
-            signal.set_wakeup_fd(old)
-            for number, handler in before.items():
-                signal.signal(number, handler)
-            writer.close()
+    def _fused(
+        self,
+        source: Source,
+        leave: Callable[[], NoReturn],
+        *,
+        on_failure: Callable[[str], object] = lambda text: None,
+        ends_after_crash: bool = False,
+    ) -> Fused:
+        assert self._train_many is not None, "checked at the start"
+        crew = Crew(source, store=self._store, surroundings=self._surroundings, tail=self._tail,
+                    describe=self._describe, on_failure=on_failure, on_unwritable=self._give_up)  # fmt: skip
+        return Fused(self._train_many, crew, tell=complain, leave=leave, ends_after_crash=ends_after_crash)
+
+    def _give_up(self, error: BaseException) -> NoReturn:
+        """No row can be written any more: what is trained from here on would be lost."""
+        if not isinstance(error, TrialError | StoreError):
+            say(error_text(error))
+            if self._pack is not None:
+                self._end_of(self._pack, is_interrupted=False)
+            self.leave(TrialExit.CRASH)
+        self.leave(self.report_end(error))
 
 
 class _Sender:
@@ -215,26 +316,11 @@ class _Sender:
         self._channel.send_limited(Report(self._trial, step, dict(metrics)))
 
 
-def _complain(text: str) -> None:
-    """Into the log of the container; the tail has it already."""
-    if sys.__stderr__ is not None:
-        with contextlib.suppress(OSError, ValueError):
-            sys.__stderr__.write(text)
+def _complaint(trial: str) -> Callable[[str], object]:
+    return lambda text: complain(of_trial(trial, text))
 
 
 def tell_kubelet(reason: str) -> None:
     """Leave the reason of the end where Kubernetes takes it into the pod's status; elsewhere there is no such file."""
     with contextlib.suppress(OSError), os.fdopen(os.open(names.TERMINATION_LOG, os.O_WRONLY), "w") as file:
         file.write(printable(reason))
-
-
-def accepted_row_file(store: Store, spec: TrialSpec) -> str | None:
-    """Name of a row file that is a result of this trial already, or None. Unreadable files are no results."""
-    for file in store.row_files(f"{spec.id}."):
-        try:
-            rows = bytes_to_rows(store.read_row_file(file.name))
-        except (ValueError, UnreadableFileError):
-            continue
-        if any(row.trial == spec.id and row.counts_for(spec.objective) for row in rows):
-            return file.name
-    return None

@@ -112,8 +112,8 @@ def test_a_trial_that_a_lost_owner_had_handed_over_is_not_begun(tmp_path: Path) 
     fed = Fed(tmp_path, "import sys\nsys.stdin.close()\n" + ENDLESS.replace("main(train)", """
 import kgen.trial.process as process
 listen = process._Process._listen
-def listen_to_the_end(self, channel):  # the end of the socket is there before the trial is taken
-    listen(self, channel)
+def listen_to_the_end(self, channel, work):  # the end of the socket is there before the trial is taken
+    listen(self, channel, work)
     open('gate', 'w').close()
 take = process.Channel.next_start
 def take_late(self):

@@ -57,6 +57,22 @@ def new(tmp_path: Path, clock: Clock) -> MakeTrial:
 ACCURACY = Target("accuracy", 0.9)
 
 
+# -- what a report would come to
+
+
+def test_it_says_beforehand_which_report_would_be_the_last(new: MakeTrial) -> None:
+    trial = new(steps=100, target=ACCURACY)
+    assert not trial.would_end(step=50, accuracy=0.5)
+    assert trial.would_end(step=50, accuracy=0.9)
+    assert trial.would_end(step=50, accuracy=math.nan)
+    assert trial.would_end(step=100, accuracy=0.5)
+    assert (trial.steps, trial.steps_to_target, trial.verdict, trial.snapshot()) == (0, None, None, ((), ()))
+    trial.interrupt("SIGTERM")
+    assert not trial.would_end(step=50, accuracy=0.5), "a stop from outside is nothing that a report shows"
+    assert trial.report(step=50, accuracy=0.5).interrupted
+    assert trial.would_end(step=60, accuracy=0.5), "it has ended already"
+
+
 # -- the clock
 
 

@@ -17,7 +17,7 @@ import kgen
 from kgen import names
 from kgen.results.rows import CurvePoint, MetricSummary, Outcome, State
 from kgen.spec import Budget, Target, Timing, WrittenFloat
-from kgen.trial.process import GRACE_SECONDS
+from kgen.trial.environment import GRACE_SECONDS
 from tests.unit.trial.trainers import HEAD, Job, body, json_lines, rows, spec
 
 TRAIN = (

@@ -28,6 +28,43 @@ def body(*lines: str) -> str:
     return HEAD + "def train(trial):\n" + "".join(f"    {line}\n" for line in lines) + "main(train)\n"
 
 
+def many(*lines: str, before: str = "") -> str:
+    """A trainer of many at a time, with these lines before each trial's report: ten steps each time."""
+    return (
+        HEAD
+        + before
+        + """
+def train(trial):
+    raise AssertionError("should train many")
+
+def train_many(trials):
+    running, done = [], {}
+    while running := running + trials.take(int(os.environ.get("CAPACITY", "8")) - len(running)):
+        for trial in list(running):
+            step = done[trial.id] = done.get(trial.id, 0) + 10
+"""
+        + "".join(f"            {line}\n" for line in lines)
+        + """\
+            if trial.report(step=step, loss=1 / step, x=trial.parameters["x"]).stop:
+                trials.end(trial)
+                running.remove(trial)
+
+main(train, train_many)
+"""
+    )
+
+
+def specs(number: int, **budget: Any) -> list[TrialSpec]:
+    """So many trials; ``x`` counts them."""
+    return [spec({"x": i}, trial_id(i), **(budget or {"steps": 10 * (1 + i % 3)})) for i in range(number)]
+
+
+def trial_id(i: int) -> str:
+    """The id of the trial with that ``x``."""
+    letters = "abcdefghij"
+    return "trial" + "".join(letters[int(digit)] for digit in f"{i:05d}")
+
+
 def spec(parameters: Mapping[str, Any] | None = None, trial: str = "aaaaaaaaaa", **budget: Any) -> TrialSpec:
     """A trial that should run; a target is a pair of metric and value."""
     return TrialSpec(trial, "sweep", "main", parameters or {}, 7, Budget(**budget), Objective("loss"))
@@ -49,8 +86,8 @@ def environment(results: Path, **more: str) -> dict[str, str]:
 
 def rows(results: Path) -> list[TrialRow]:
     """Every row that is there, by file."""
-    files = sorted((results / names.ROWS_DIR).glob("*"))
-    return [row for file in files for row in bytes_to_rows(file.read_bytes())]
+    found = sorted((results / names.ROWS_DIR).glob("*.parquet"))
+    return [row for file in found for row in bytes_to_rows(file.read_bytes())]
 
 
 HEAD = "import os, sys, time\nfrom kgen.trial import *\n"
@@ -129,10 +166,35 @@ class Job:
         return row
 
 
+class PackJob(Job):
+    """Several trials in a process of their own, as the Job of a pack starts it."""
+
+    def __init__(self, results: Path, trainer: str, trials: Sequence[TrialSpec], packing: str, **more: str) -> None:
+        results.mkdir(parents=True, exist_ok=True)
+        file = results / "trials.jsonl"
+        file.write_text("".join(f"{trial.to_json()}\n" for trial in trials))
+        self.last_words = results / "termination-log"
+        self.last_words.write_text("")
+        patch = f"import kgen.names\nkgen.names.TERMINATION_LOG = {str(self.last_words)!r}\n"
+        words = ["env", "-u", names.ENV_TRIAL, sys.executable, "-c", patch + trainer]
+        super().__init__(results, words, None, **{names.ENV_TRIALS: str(file), names.ENV_PACKING: packing, **more})
+
+    @property
+    def files(self) -> dict[str, list[str]]:
+        """Row files, and the trials in each."""
+        return files(self.results)
+
+
+def files(results: Path) -> dict[str, list[str]]:
+    """Row files, and the trials in each."""
+    found = sorted((results / names.ROWS_DIR).glob("*.parquet"))
+    return {file.name: [row.trial for row in bytes_to_rows(file.read_bytes())] for file in found}
+
+
 class Fed:
     """A resident worker and the socket that feeds it."""
 
-    def __init__(self, results: Path, trainer: str) -> None:
+    def __init__(self, results: Path, trainer: str, **more: str) -> None:
         self.results = results
         self._socket, theirs = socket.socketpair()
         self._socket.settimeout(PATIENCE)
@@ -140,7 +202,7 @@ class Fed:
         self._buffer = b""
         self.process = subprocess.Popen(
             [sys.executable, "-c", trainer],
-            env=environment(results, **{names.ENV_WORKER: str(theirs.fileno())}),
+            env=environment(results, **{names.ENV_WORKER: str(theirs.fileno()), **more}),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             pass_fds=[theirs.fileno()],
