@@ -5,7 +5,7 @@
 # `make clean quickstart PYTHON=python3.12`.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart cluster test test-node check image sbom kind chart-docs bench lock clean
+.PHONY: help setup quickstart cluster test test-node equivalence check image sbom kind chart-docs bench lock clean
 
 PYTHON ?= python3
 # More arguments for pytest: make test ARGS="-k grid"
@@ -53,6 +53,10 @@ test: $(DEV) ## Run every test
 # Root and Debian packages, which a test that is skipped names.
 test-node: $(DEV) ## Run the tests of real pods on a real node, and those of the image: as root, with Debian packages
 	KGEN_TEST_NODE=1 $(PYTEST) tests/node tests/image $(ARGS)
+
+# One thread, as in the workers of a run: other numbers of threads add in other orders.
+equivalence: $(DEV) ## Compare many trials in one program with plain Keras, one at a time: some minutes of one core
+	KGEN_TEST_EQUIVALENCE=1 TF_NUM_INTRAOP_THREADS=1 $(BIN)/python -m pytest -s tests/unit/trainer/test_equivalence.py $(ARGS)
 
 check: $(DEV) ## Lint, formatting, types, layers
 	$(BIN)/ruff check

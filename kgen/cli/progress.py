@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections import Counter
-from collections.abc import Callable
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, Group
@@ -15,10 +15,12 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from kgen.cli.text import count, duration, parameters, short
+from kgen.backends.local.pool import Dealt, Event, PutBack
+from kgen.cli.pace import Pace
+from kgen.cli.text import at_a_time, count, duration, parameters, short
 from kgen.plan import Plan
-from kgen.spec import SECONDS_TO_TARGET, STEPS_TO_TARGET, At, Goal, TrialSpec
-from kgen.trial.channel import Ended, Message, Report, Started
+from kgen.spec import SECONDS_TO_TARGET, STEPS_TO_TARGET, At, Goal, Packing, TrialSpec
+from kgen.trial.channel import Ended, Report, Started
 
 if TYPE_CHECKING:
     from kgen.sweep import SweepSpec
@@ -26,6 +28,11 @@ if TYPE_CHECKING:
 
 _STYLES = {"reached": "green", "finished": "green", "capped": "yellow", "diverged": "magenta", "failed": "red"}
 _LOG_LINES = 8
+_RUNNING_LINES = 8
+"""More running trials than this are not named one by one."""
+_NEWEST = 5
+_SILENCE_SECONDS = 30.0
+"""Where no terminal is, something is said after so long, though no trial has ended."""
 
 
 def display(spec: SweepSpec, *, quiet: bool) -> Display:
@@ -40,39 +47,54 @@ class Progress:
 
     def __init__(self, spec: SweepSpec, clock: Callable[[], float] = time.monotonic) -> None:
         self.objective = spec.objective
+        self.clock = clock
         self.trials: dict[str, TrialSpec] = {}
         self.running: dict[str, Report | None] = {}
+        self.newest: deque[Ended] = deque(maxlen=_NEWEST)
         self.ended = 0
         self.total = 0
-        self.done_before = 0
-        self.workers = 1
+        self.is_fused = False
         self.outcomes: Counter[str] = Counter()
         self.best: dict[str, tuple[float, TrialSpec]] = {}
-        self._clock = clock
-        self._began = clock()
+        self.pace = Pace(0, None, clock)
 
     def begin(self, plan: Plan) -> None:
-        """Take in the plan."""
+        """Take in the plan, of a run or of what comes behind it."""
         pending = plan.pending
         self.trials = {trial.id: trial for trial in pending}
         self.total = len(pending)
-        self.done_before = len(plan.planned) - len(pending)
-        self.workers = plan.workers
-        self._began = self._clock()
+        self.is_fused = plan.packing is Packing.FUSED
+        self.pace = Pace(self.total, plan.budget.steps, self.clock)
+        self.ended = 0
+        for kept in (self.running, self.newest, self.outcomes, self.best):
+            kept.clear()
 
-    def note(self, message: Message) -> None:
+    def note(self, event: Event) -> None:
         """Take in an event."""
-        if isinstance(message, Started):
-            self.running[message.trial] = None
-        elif isinstance(message, Report):
-            self.running[message.trial] = message
-        elif isinstance(message, Ended):
-            self.running.pop(message.trial, None)
-            if message.state == "interrupted":
-                return
+        if isinstance(event, Dealt):
+            self.pace.dealt(event.trials, event.place)
+        elif isinstance(event, Started):
+            self.running[event.trial] = None
+            self.pace.started(event.trial)
+        elif isinstance(event, Report):
+            self.running[event.trial] = event
+            self.pace.reported(event.trial, event.step)
+        elif isinstance(event, PutBack):
+            for trial in event.trials:
+                self._stopped(trial)
+        elif isinstance(event, Ended) and event.state == "interrupted":
+            self._stopped(event.trial)
+        elif isinstance(event, Ended):
+            self.running.pop(event.trial, None)
+            self.pace.ended(event.trial, event.steps)
+            self.newest.append(event)
             self.ended += 1
-            self.outcomes[message.outcome or message.state] += 1
-            self._note_best(message)
+            self.outcomes[event.outcome or event.state] += 1
+            self._note_best(event)
+
+    def _stopped(self, trial: str) -> None:
+        self.running.pop(trial, None)
+        self.pace.stopped(trial)
 
     def _note_best(self, ended: Ended) -> None:
         value = self.value(ended)
@@ -102,10 +124,19 @@ class Progress:
     @property
     def left(self) -> str:
         """Time left, from the pace so far."""
-        if not self.ended:
-            return "?"
-        pace = (self._clock() - self._began) / self.ended
-        return duration(pace * (self.total - self.ended))
+        seconds = self.pace.seconds_left
+        return "?" if seconds is None else duration(seconds)
+
+    @property
+    def activity(self) -> str:
+        """What runs and what waits, and how fast it goes: for more trials than can be named."""
+        steps = sorted({self.pace.step(trial) for trial in self.running})
+        at = f" at step {steps[0]:,}" if steps else ""
+        at += f" to {steps[-1]:,}" if len(steps) > 1 else ""
+        parts = [f"{len(self.running):,} training{at}", f"{self.total - self.ended - len(self.running):,} waiting"]
+        if (pace := self.pace.steps_per_second) is not None:
+            parts.append(f"{pace:,.0f} steps a second")
+        return ", ".join(parts)
 
 
 class Quiet:
@@ -119,23 +150,36 @@ class Quiet:
         """As Display."""
         self.progress.begin(plan)
 
-    def event(self, message: Message) -> None:
+    def event(self, message: Event) -> None:
         """As Display."""
         self.progress.note(message)
         self.show(message)
         if isinstance(message, Ended) and message.state == "failed":
-            self.fail(message)
+            self.fail(failure_lines(message, self.words(message.trial)))
+        elif isinstance(message, PutBack):
+            number = len(message.trials)
+            self.fail([f"{message.reason}, with {number:,} trials at work: they are trained again, in smaller groups"])
+
+    def note(self, line: str) -> None:
+        """As Display."""
+        print(line, file=sys.stderr, flush=True)
 
     def words(self, trial: str) -> str:
         """A trial's parameters, with the seed where there are repeats."""
         return parameters(self.progress.trials[trial], seed=self._repeats)
 
-    def show(self, message: Message) -> None:
+    def result(self, message: Ended) -> str:
+        """What came of a trial."""
+        value = self.progress.value(message)
+        shown = "" if value is None else f"  {self.progress.objective.metric} {value:.5g}"
+        return f"{message.outcome or message.state:<8} {self.words(message.trial)}{shown}"
+
+    def show(self, message: Event) -> None:
         """What this display shows of an event."""
 
-    def fail(self, message: Ended) -> None:
-        """A failed trial and the last lines that it printed, on standard error."""
-        for line in failure_lines(message, self.words(message.trial)):
+    def fail(self, lines: Sequence[str]) -> None:
+        """What went wrong, such as a failed trial with the last lines that it printed, on standard error."""
+        for line in lines:
             print(line, file=sys.stderr, flush=True)
 
     def end(self) -> None:
@@ -150,32 +194,39 @@ def failure_lines(message: Ended, words: str) -> list[str]:
     return [f"failed: {message.trial} {words}: {message.reason}", *(f"  | {line}" for line in log[-_LOG_LINES:])]
 
 
+def heading(plan: Plan) -> str:
+    """What is about to run."""
+    before = len(plan.planned) - len(plan.pending)
+    done = f", {before:,} done before" if before else ""
+    return f"{plan.name}: {count(len(plan.pending), 'trial')} to run{done}, {at_a_time(plan)}"
+
+
 class Lines(Quiet):
     """One line per ended trial."""
 
     def begin(self, plan: Plan) -> None:
         """As Display."""
         super().begin(plan)
-        p = self.progress
-        before = f", {p.done_before:,} done before" if p.done_before else ""
-        print(f"{plan.name}: {count(p.total, 'trial')} to run{before}, {p.workers} at a time", flush=True)
+        self._say(heading(plan))
 
-    def show(self, message: Message) -> None:
+    def _say(self, line: str) -> None:
+        print(line, flush=True)
+        self._said = self.progress.clock()
+
+    def show(self, message: Event) -> None:
         """As Quiet."""
+        p = self.progress
+        if isinstance(message, Report) and p.is_fused and p.clock() > self._said + _SILENCE_SECONDS:
+            self._say(f"{p.activity}, {p.left} left")
         if not isinstance(message, Ended):
             return
-        p = self.progress
         if message.state == "interrupted":
-            print(f"interrupted: {message.trial} {self.words(message.trial)}", flush=True)
+            self._say(f"interrupted: {message.trial} {self.words(message.trial)}")
             return
-        value = p.value(message)
-        shown = "" if value is None else f"  {p.objective.metric} {value:.5g}"
         width = len(str(p.total))
-        print(
-            f"{p.ended:{width}}/{p.total} {message.outcome or message.state:<8} {self.words(message.trial)}"
-            f"{shown}  {message.total_seconds:.1f} s, {p.left} left",
-            flush=True,
-        )
+        # A trial that was trained beside others has no seconds of its own.
+        took = f"{count(message.steps, 'step')}" if p.is_fused else f"{message.total_seconds:.1f} s"
+        self._say(f"{p.ended:{width}}/{p.total} {self.result(message)}  {took}, {p.left} left")
 
 
 class LiveTable(Quiet):
@@ -190,11 +241,12 @@ class LiveTable(Quiet):
         """As Display."""
         super().begin(plan)
         if self.progress.total:
+            self._console.print(Text(heading(plan)))
             self._live.start()
 
-    def fail(self, message: Ended) -> None:
+    def fail(self, lines: Sequence[str]) -> None:
         """As Quiet, above the table."""
-        for line in failure_lines(message, self.words(message.trial)):
+        for line in lines:
             self._console.print(Text(line, style="red"))
 
     def end(self) -> None:
@@ -210,16 +262,24 @@ class LiveTable(Quiet):
         head.add_row(ProgressBar(p.total, p.ended, width=30), f"{p.ended}/{p.total}", f"{p.left} left", counts)
         parts: list[Any] = [head]
         if p.best:
-            title = f"best so far: {p.objective.metric}"
-            best = Table(title=title, title_justify="left", show_header=False, box=None, padding=(0, 2))
+            parts.append(Text(f"best so far: {p.objective.metric}", style="italic"))
+            best = Table(show_header=False, box=None, padding=(0, 2))
             for group, (value, trial) in sorted(p.best.items()):
                 rest = " ".join(f"{n}={short(v)}" for n, v in trial.parameters.items() if v != group)
                 best.add_row(group, f"{value:.5g}", rest)
             parts.append(best)
-        for trial_id, report in sorted(p.running.items()):
-            line = f"  running {trial_id} {self.words(trial_id)}{_at(report)}"
-            parts.append(Text(line, style="dim", no_wrap=True, overflow="ellipsis"))
+        parts += [Text(line, style="dim", no_wrap=True, overflow="ellipsis") for line in self._running()]
         return Group(*parts)
+
+    def _running(self) -> Iterator[str]:
+        p = self.progress
+        if p.is_fused:
+            yield from (f"  {self.result(ended)}" for ended in p.newest)
+            yield f"  {p.activity}"
+        if len(p.running) <= _RUNNING_LINES:
+            yield from (f"  running {id_} {self.words(id_)}{_at(report)}" for id_, report in sorted(p.running.items()))
+        elif not p.is_fused:
+            yield f"  {p.activity}"
 
 
 def _at(report: Report | None) -> str:

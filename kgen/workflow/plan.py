@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from kgen.backends.local.devices import Slot, slots
 from kgen.plan import Plan, Seen, plan
-from kgen.spec import TrialSpec
+from kgen.spec import Packing, TrialSpec
 from kgen.sweep import SweepSpec, expand
 from kgen.workflow.store import store_of
 
@@ -25,7 +25,9 @@ def plan_on(spec: SweepSpec, places: Sequence[Slot]) -> Plan:
     """The same for given slots, so that a run works off the plan that was printed."""
     trials = expand(spec)
     observed = _observe(spec, trials)
-    done = [row.total_seconds for row in observed.values() if row.state == "complete"]
+    # Trials that shared a program took as long as the slowest beside them: that is nobody's pace.
+    timed = () if spec.packing is Packing.FUSED else observed.values()
+    done = [row.total_seconds for row in timed if row.state == "complete"]
     return plan(
         spec.name,
         trials,
@@ -36,6 +38,7 @@ def plan_on(spec: SweepSpec, places: Sequence[Slot]) -> Plan:
         budget=spec.budget,
         workers=max(1, min(len(places), len(trials))),
         seconds_per_trial=fmean(done) if done else None,
+        packing=spec.packing,
     )
 
 

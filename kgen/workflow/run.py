@@ -13,34 +13,38 @@ from pathlib import Path
 from typing import NoReturn, Protocol
 
 from kgen.backends.local.devices import Slot, slots
-from kgen.backends.local.pool import Pool
+from kgen.backends.local.pool import Event, Pool
 from kgen.errors import InputError, InterruptedRunError, MissingExtraError, StoreError
 from kgen.names import LOCK_FILE, SWEEP_FILE
-from kgen.plan import Plan
+from kgen.plan import Action, Plan, PlannedTrial
 from kgen.results.folder import FolderStore
 from kgen.results.store import Store
-from kgen.spec import Timing
+from kgen.spec import Packing, Timing
 from kgen.sweep import SweepSpec
-from kgen.trial.channel import Ended, Message
+from kgen.trial.channel import Ended
 from kgen.workflow.collect import Collected, collect_sweep
 from kgen.workflow.fuse import Fuse
 from kgen.workflow.interrupt import sigterm_as_interrupt
 from kgen.workflow.plan import plan_on
 from kgen.workflow.report import report_sweep
 from kgen.workflow.store import store_of
+from kgen.workflow.timing import timing_sample
 
 
 class Display(Protocol):
     """Shows a run as it goes."""
 
     def begin(self, plan: Plan) -> None:
-        """The plan is made; trials are about to start."""
+        """The plan is made; trials are about to start. Once more for those that are timed after that."""
 
-    def event(self, message: Message) -> None:
-        """A trial started, reported or ended."""
+    def event(self, message: Event) -> None:
+        """A trial started, reported or ended, or the pool has something to say of it."""
 
     def end(self) -> None:
         """No trial runs any more."""
+
+    def note(self, line: str) -> None:
+        """Something is left undone, and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,8 @@ def run_sweep(spec: SweepSpec, display: Display, *, max_failures: int | None = N
         plan = plan_on(spec, places)
         store.write(SWEEP_FILE, spec.text.encode())
         stopped = _work_off(spec, plan, Pool(spec, plan.pending, slots=places, store=store), fuse, display)
+        if stopped is None:
+            _time_alone(spec, places, store, display)
         page, collected = _report(spec)
     return Run(plan, page, collected, stopped)
 
@@ -102,9 +108,9 @@ def _refuse_shared(spec: SweepSpec, places: Sequence[Slot]) -> None:
 def _work_off(spec: SweepSpec, plan: Plan, pool: Pool, fuse: Fuse, display: Display) -> str | None:
     stopped: list[str] = []
 
-    def on_event(message: Message) -> None:
-        display.event(message)
-        if isinstance(message, Ended) and not stopped and (reason := fuse.blow(message)):
+    def on_event(event: Event) -> None:
+        display.event(event)
+        if isinstance(event, Ended) and not stopped and (reason := fuse.blow(event, beside=pool.beside)):
             stopped.append(reason)
             pool.stop(reason)
 
@@ -120,6 +126,20 @@ def _work_off(spec: SweepSpec, plan: Plan, pool: Pool, fuse: Fuse, display: Disp
     finally:
         display.end()
     return stopped[0] if stopped else None
+
+
+def _time_alone(spec: SweepSpec, places: Sequence[Slot], store: Store, display: Display) -> None:
+    """Train some of the fused trials once more, each alone on its core or GPU, as ``execution.timing_sample`` asks."""
+    sample = timing_sample(spec)
+    alone = [place for place in places if place.timing is Timing.EXCLUSIVE]
+    if sample and not alone:
+        display.note(f"no timing sample: {len(places)} processes have to share their cores or GPUs (local.processes)")
+    elif sample:
+        planned = tuple(PlannedTrial(trial, Action.CREATE) for trial in sample)
+        plan = Plan(f"{spec.name}, timed alone", planned, spec.budget, min(len(alone), len(sample)), None)
+        pool = Pool(spec, sample, slots=alone, store=store, packing=Packing.SEQUENTIAL)
+        if stopped := _work_off(spec, plan, pool, Fuse(), display):
+            display.note(f"no timing sample: {stopped}")
 
 
 @contextlib.contextmanager

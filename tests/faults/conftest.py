@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 
 from kgen.results.rows import State, TrialRow, bytes_to_rows
+from kgen.spec import Packing
 
 TRIALS = 6
 TRAINER = """\
@@ -36,7 +37,24 @@ def train(trial):
         if trial.report(step=step, score=n * step).stop:
             return
 
-main(train)
+def train_many(trials):
+    running = []
+    while running := running + trials.take(100 - len(running)):
+        for trial in list(running):
+            n = trial.parameters["n"]
+            if trial.steps == 0:
+                (here / f"began-{n}").write_text(str(os.getpid()))
+                print(f"hello from {n}")
+            if (here / f"hold-{n}").exists() and not trial.stopping:
+                time.sleep(0.01)
+                continue
+            if (here / f"fail-{n}").exists():
+                raise RuntimeError(f"no luck with {n}")
+            if trial.report(step=trial.steps + 10, score=n * (trial.steps + 10)).stop or trial.steps == 30:
+                trials.end(trial)
+                running.remove(trial)
+
+main(train, train_many)
 """
 DEADLINE = 60.0
 """Only for a test that is about to fail: every wait ends as soon as its condition holds."""
@@ -52,8 +70,9 @@ def wait_for(condition: Callable[[], object], what: str) -> None:
 class Sweep:
     """The sweep in its folder, and the processes that work on it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, packing: Packing = Packing.SEQUENTIAL) -> None:
         self.folder = folder
+        self.packing = packing
         self.file = folder / "sweep.yaml"
         self.file.write_text(
             "version: 1\nname: toy\n"
@@ -61,6 +80,7 @@ class Sweep:
             "objective: {metric: score, goal: maximize}\n"
             "trainer: {command: [python, train.py], files: [train.py]}\n"
             "local: {processes: 2, gpus: 0}\n"
+            f"execution: {{packing: {packing}}}\n"
         )
         (folder / "train.py").write_text(TRAINER)
 
@@ -145,9 +165,16 @@ def goes_on(sweep: Sweep, clean_table: pd.DataFrame) -> None:
     assert not again & done
 
 
+@pytest.fixture(params=Packing)
+def packing(request: pytest.FixtureRequest) -> Packing:
+    """How the trials share a process: each test of a sweep runs in both ways."""
+    made: Packing = request.param
+    return made
+
+
 @pytest.fixture
-def sweep(tmp_path: Path) -> Iterator[Sweep]:
-    made = Sweep(tmp_path)
+def sweep(tmp_path: Path, packing: Packing) -> Iterator[Sweep]:
+    made = Sweep(tmp_path, packing)
     yield made
     for pid in made.workers():
         with contextlib.suppress(ProcessLookupError):

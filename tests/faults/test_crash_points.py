@@ -15,7 +15,7 @@ from kgen.results.folder import FolderStore
 from kgen.workflow.collect import collect_sweep
 from kgen.workflow.plan import make_plan
 from kgen.workflow.run import run_sweep
-from tests.unit.backends.sweeps import body, play, slot, sweep
+from tests.unit.backends.sweeps import body, fused, play, slot, sweep
 from tests.unit.workflow.shown import Show
 
 # Counts each step at which a write can be cut off, and kills the process at the one that is asked for: a temporary
@@ -83,6 +83,21 @@ def test_a_worker_that_dies_at_any_step_of_writing_its_row(tmp_path: Path) -> No
         again = play(spec, [slot()], trials=make_plan(spec).pending)
         assert [message.state for message in again.ended.values()] == ["complete"] * failed
         assert collect_sweep(spec).results.certificate.complete
+
+
+def test_a_worker_that_dies_at_any_step_of_writing_the_rows_of_many(tmp_path: Path) -> None:
+    for point in range(1, PER_ROW + 1):
+        spec = sweep(tmp_path / str(point), HOOK + fused(), count=6, packing="fused")
+        story = play(spec, [slot()], environ={**os.environ, "CRASH_AT": str(point)})
+        # As above, but of several: all rows of the file, or none; and without it each trial is tried until it is alone.
+        state = "complete" if point % PER_ROW in (3, 0) else "failed"
+        assert story.states == dict.fromkeys(range(1, 7), state), point
+        assert {message.state for message in story.ended.values()} == {state}
+        assert len(story.ended) == 6
+        play(spec, [slot()], trials=make_plan(spec).pending)
+        certificate = collect_sweep(spec).results.certificate
+        assert certificate.complete
+        assert certificate.duplicates == ()
 
 
 # Forks, so that the libraries that read and draw are loaded once. After each crash everything is made again, in what

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from kgen.results.rows import State
+from kgen.spec import Packing
 from tests.faults.conftest import TRAINER, TRIALS, Sweep, goes_on, wait_for
 
 HELD = 4
@@ -75,6 +76,7 @@ def test_what_trainers_have_started_ends_with_a_killed_run(sweep: Sweep) -> None
     wait_for(lambda: not sweep.workers(), "the workers and what they have started to end")
 
 
+@pytest.mark.parametrize("packing", [Packing.SEQUENTIAL])
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_programs_in_other_languages_end_with_a_run(sweep: Sweep, how: signal.Signals) -> None:
     text = sweep.file.read_text().replace(

@@ -1,46 +1,65 @@
 """Pending trials → slots → rows: resident workers, replaced when they crash or grow.
 
-One thread, one ``select``; what runs is one set of workers, each of which knows its slot and its trial.
+One thread, one ``select``; what runs is one set of workers, each of which knows its slot and its trials.
+
+One after another, a worker is fed a trial whenever it has ended one. Fused, it asks for as many as it can take, and
+gets its share (:mod:`kgen.backends.local.deal`). When such a worker dies, nobody knows which of its trials it died of:
+they are trained again in groups of half as many, each apart from all others, until one has died alone.
 """
 
 from __future__ import annotations
 
-import collections
 import contextlib
-import hashlib
 import os
 import selectors
-import shutil
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Final
 
 from kgen import names
+from kgen.backends.local.deal import Deal, in_order_of_programs
 from kgen.backends.local.devices import Slot
-from kgen.backends.local.worker import Worker, describe_exit
-from kgen.errors import InputError
+from kgen.backends.local.launch import Launcher
+from kgen.backends.local.worker import Handed, Worker, describe_exit
+from kgen.errors import InputError, TrialExit
 from kgen.names import row_file
 from kgen.results.rows import State, TrialRow, bytes_to_rows, rows_to_bytes
 from kgen.results.store import Store
-from kgen.spec import TrialSpec
+from kgen.spec import Packing, Timing, TrialSpec
 from kgen.sweep import SweepSpec
-from kgen.sweep.command import command_line, is_same_for_all, wrapped
-from kgen.sweep.model import Arguments, Metrics
+from kgen.sweep.model import Metrics
 from kgen.trial.attempt import Ending, row_without_process
-from kgen.trial.channel import Ended, Message
+from kgen.trial.batch import rows_left_behind
+from kgen.trial.channel import Ended, Message, Want
 from kgen.trial.environment import Surroundings
 
 GROWTH_BYTES: Final = 1 << 30
-"""A worker that has grown by this much since its first trial is replaced: something leaks."""
+"""A worker that has grown by this much since its first trials is replaced: something leaks."""
 STOP_SECONDS: Final = 8.0
 """How long workers may take to write their interrupted rows before they are killed."""
 _TICK_SECONDS: Final = 0.25
-_OF_ONE_TRIAL: Final = frozenset({names.ENV_TRIAL, names.ENV_ATTEMPT, names.ENV_WORKER, names.ENV_PARENT})
-"""Variables that this process may have been started with itself."""
 
-OnEvent = Callable[[Message], None]
+
+@dataclass(frozen=True, slots=True)
+class Dealt:
+    """A worker that trains many at a time was handed these."""
+
+    trials: tuple[str, ...]
+    place: int
+    """Which slot the worker has."""
+
+
+@dataclass(frozen=True, slots=True)
+class PutBack:
+    """A worker died with several trials begun: they will be trained again."""
+
+    trials: tuple[str, ...]
+    reason: str
+
+
+Event = Message | Dealt | PutBack
+OnEvent = Callable[[Event], None]
 
 
 class Pool:
@@ -53,26 +72,33 @@ class Pool:
         *,
         slots: Sequence[Slot],
         store: Store,
+        packing: Packing | None = None,
         environ: Mapping[str, str] = os.environ,
     ) -> None:
+        """``packing`` other than the sweep's is for trials that are to be trained alone to be timed."""
+        packing = packing or spec.packing
         self._spec = spec
-        self._pending = collections.deque(trials)
+        self._is_fused = packing is Packing.FUSED
         self._slots = slots[: max(1, len(trials))]
+        self._deal = Deal(in_order_of_programs(trials), len(self._slots)) if self._is_fused else Deal(trials)
         self._store = store
-        self._on_event: OnEvent = lambda message: None
-        self._environ = environ
+        self._launcher = Launcher(spec, packing, store.address, environ)
+        self._on_event: OnEvent = lambda event: None
         self._workers: set[Worker] = set()
         self._selector = selectors.DefaultSelector()
         self._stopped: str | None = None
-        trainer = spec.trainer
-        flags = trainer.arguments is Arguments.FLAGS
-        self._resident = trainer.metrics is Metrics.REPORT and is_same_for_all(trainer.command, flags=flags)
+
+    @property
+    def beside(self) -> int:
+        """Trials that are trained now in the same programs; none where each has its process to itself."""
+        began = (item.has_begun for worker in self._workers for item in worker.handed.values())
+        return sum(began) if self._is_fused else 0
 
     def stop(self, reason: str) -> None:
         """Start no more trials and end the running ones as interrupted; may be called from ``on_event``."""
         self._stopped = self._stopped or reason
 
-    def run(self, on_event: OnEvent = lambda message: None) -> None:
+    def run(self, on_event: OnEvent = lambda event: None) -> None:
         """Run everything; ``on_event`` hears of each start, report and end. Raises StoreError when rows can't be
         written and InputError when the program can't start.
 
@@ -91,8 +117,7 @@ class Pool:
             self._selector.close()
 
     def _serve(self) -> None:
-        for slot in self._slots:
-            self._fill(slot)
+        self._fill()
         while self._workers and self._stopped is None:
             self._poll()
         if self._stopped is not None:
@@ -100,96 +125,66 @@ class Pool:
 
     # -- starting and feeding
 
-    def _fill(self, slot: Slot) -> None:
-        """A worker for the slot, with its first trial, if there is work left."""
-        if not self._pending or self._stopped is not None:
-            return
-        worker = self._spawn(slot, self._pending[0])
-        self._workers.add(worker)
-        self._selector.register(worker.socket, selectors.EVENT_READ, (worker, "socket"))
-        self._selector.register(worker.output, selectors.EVENT_READ, (worker, "output"))
-        self._feed(worker)
+    def _fill(self) -> None:
+        """A worker for each slot that has none, while there is work left."""
+        for place, slot in enumerate(self._slots):
+            if self._deal and self._stopped is None and all(worker.place != place for worker in self._workers):
+                worker = self._launcher.start(place, slot, self._deal.first)
+                self._workers.add(worker)
+                self._selector.register(worker.socket, selectors.EVENT_READ, (worker, "socket"))
+                self._selector.register(worker.output, selectors.EVENT_READ, (worker, "output"))
+                if not self._is_fused:  # the others ask
+                    self._feed(worker)
 
     def _feed(self, worker: Worker) -> None:
-        if self._pending and self._stopped is None and not worker.retiring:
-            worker.start(self._pending.popleft())
-            worker.retiring = not self._resident
+        if self._deal and self._stopped is None and not worker.retiring:
+            worker.start(*self._deal.take(0, 1))
+            worker.retiring = not self._launcher.is_resident
         else:
             worker.finish()
 
-    def _spawn(self, slot: Slot, first: TrialSpec) -> Worker:
-        trainer = self._spec.trainer
-        self._check_files()
-        words = command_line(trainer.command, first.parameters, first.seed, flags=trainer.arguments is Arguments.FLAGS)
-        if words[0] in ("python", "python3"):
-            words[0] = sys.executable  # the one that kgen is installed in, whether or not its venv is activated
-        if trainer.metrics is not Metrics.REPORT:
-            self._check_program(words[0])
-            words = wrapped(words, trainer.metrics, [sys.executable, "-m", "kgen.trial.wrap"])
-        try:
-            return Worker(words, slot, self._environment(slot), self._spec.folder.resolve())
-        except OSError as error:
-            raise InputError.of(
-                str(self._spec.file), "trainer.command", f"{words[0]}: {str(error.strerror).lower()}", "a program here"
-            ) from error
+    def _answer(self, worker: Worker, most: int) -> None:
+        trials = self._share(worker, most)
+        worker.answer(trials)
+        if trials:
+            self._on_event(Dealt(tuple(trial.id for trial in trials), worker.place))
 
-    def _check_program(self, program: str) -> None:
-        """Say of a wrapped program what starting it would say, before each trial fails for it."""
-        path = self._environ.get("PATH")
-        found = Path(self._spec.folder, program) if "/" in program else shutil.which(program, path=path)
-        if found is None or not os.access(found, os.X_OK):
-            why = "no such program" if found is None or not Path(found).exists() else "not executable"
-            raise InputError.of(str(self._spec.file), "trainer.command", f"{program}: {why}", "a program here")
-
-    def _environment(self, slot: Slot) -> dict[str, str]:
-        trainer = self._spec.trainer
-        bucket = {
-            name: value
-            for name, value in self._spec.location.variables.items()
-            if not any(map(self._environ.get, names.SAME_MEANING[name]))
-        }
-        return {
-            **bucket,
-            **{name: value for name, value in self._environ.items() if name not in _OF_ONE_TRIAL},
-            **slot.environment(),
-            **trainer.env,
-            names.ENV_RESULTS: self._store.address,
-            names.ENV_IMAGE: trainer.image,
-            names.ENV_REVISION: trainer.revision,
-            "PYTHONUNBUFFERED": "1",
-        }
-
-    def _check_files(self) -> None:
-        """The files that trials were named after must be what now runs."""
-        for name, digest in self._spec.trainer.file_hashes().items():
-            path = Path(self._spec.folder, name)
-            try:
-                same = hashlib.sha256(path.read_bytes()).hexdigest() == digest
-            except OSError:
-                same = False
-            if not same:
-                raise InputError.of(
-                    str(path), "trainer.files", "another content than at the start of this run",
-                    "files that stay as they are while a sweep runs; run again for the new content",
-                )  # fmt: skip
+    def _share(self, worker: Worker, most: int) -> list[TrialSpec]:
+        """What a worker that can take so many gets now: as many as bring it to its equal part of all that is left."""
+        if self._stopped is not None or worker.retiring or worker.on_probation:
+            return []
+        if not worker.handed and (suspects := self._deal.take_suspects(most)):
+            worker.on_probation = True
+            return suspects
+        left = self._deal.unsuspected + sum(len(other.handed) for other in self._workers if not other.on_probation)
+        return self._deal.take(worker.place, min(most, -(-left // len(self._slots)) - len(worker.handed)))
 
     # -- listening
 
     def _poll(self) -> None:
-        ready = self._selector.select(_TICK_SECONDS)
+        ready = self._wait()
         for key, _ in ready:  # output first: what a crashing worker printed last belongs into its row
             worker, kind = key.data
             if kind == "output" and not worker.read_output():
                 self._selector.unregister(worker.output)
-        for key, _ in ready:
+        for key, events in ready:
             worker, kind = key.data
             if kind == "socket" and worker in self._workers:
-                self._hear(worker)
+                worker.send_rest()
+                if events & selectors.EVENT_READ:
+                    self._hear(worker)
         for worker in [worker for worker in self._workers if worker.has_exited]:
             while worker in self._workers and worker.is_readable:
                 self._hear(worker)
             if worker in self._workers:
                 self._lost(worker)
+
+    def _wait(self) -> list[tuple[selectors.SelectorKey, int]]:
+        """Until a worker has said or printed something, or takes the rest of what it was sent, or a moment."""
+        for worker in self._workers:
+            events = selectors.EVENT_READ | (selectors.EVENT_WRITE if worker.has_unsent else 0)
+            self._selector.modify(worker.socket, events, (worker, "socket"))
+        return self._selector.select(_TICK_SECONDS)
 
     def _hear(self, worker: Worker) -> None:
         messages = worker.receive()
@@ -197,48 +192,82 @@ class Pool:
             self._lost(worker)
             return
         for message in messages:
+            if isinstance(message, Want):
+                worker.has_asked = True
+                self._answer(worker, message.most)
+                continue
             self._on_event(message)
             if isinstance(message, Ended):
-                if not worker.first_resident_bytes:
-                    worker.first_resident_bytes = message.resident_bytes
-                elif message.resident_bytes > worker.first_resident_bytes + GROWTH_BYTES:
-                    worker.retiring = True
-                self._feed(worker)
+                worker.retiring = worker.retiring or worker.growth(message) > GROWTH_BYTES
+                if not self._is_fused:
+                    self._feed(worker)
+
+    # -- workers that are gone
 
     def _lost(self, worker: Worker) -> None:
-        """Its process is gone: by itself after its work, or in the middle of a trial."""
-        trial, attempt = worker.trial, worker.attempt
+        """Its process is gone: by itself after its work, or in the middle of it."""
         code = self._remove(worker)
-        if worker.never_began is not None:
-            self._pending.appendleft(worker.never_began)
-        elif trial is not None:
-            row = self._row_of(trial, attempt) or self._write_row(worker, trial, attempt, code)
-            self._on_event(Ended.of(row))
-        self._fill(worker.slot)
+        self._settle(worker, code)
+        self._fill()
 
-    def _row_of(self, trial: TrialSpec, attempt: str) -> TrialRow | None:
-        """The row that the worker wrote before it went without a word, such as after a signal."""
-        name = row_file(trial.id, attempt)
+    def _settle(self, worker: Worker, code: int) -> None:
+        """Rows, or another try, for all trials of the end of which a worker that is gone has not told."""
+        for row in self._rows_of(worker):
+            del worker.handed[row.trial]
+            self._on_event(Ended.of(row))
+        if self._is_fused and not worker.has_asked and self._stopped is None:
+            self._blame_for_start(worker, code)
+        began = [item for item in worker.handed.values() if item.has_begun or not worker.has_begun]
+        self._deal.put_back([item.trial for item in worker.handed.values() if item not in began])
+        if len(began) > 1 and self._stopped is None:
+            if code == TrialExit.NO_DATA:
+                self._store.check()  # before all of it is trained again, for no row that could be written
+            self._deal.suspect([item.trial for item in began])
+            self._on_event(PutBack(tuple(item.trial.id for item in began), describe_exit(code)))
+        elif began:
+            for row in self._write_rows(worker, began, code):
+                self._on_event(Ended.of(row))
+
+    def _blame_for_start(self, worker: Worker, code: int) -> None:
+        """A worker that ends before it has asked for trials would do so for each: as if it had been handed one."""
+        if code == TrialExit.BAD_PARAMETERS:
+            said = worker.tail().strip().splitlines() or [describe_exit(code)]
+            raise InputError.of(
+                str(self._spec.file), "execution.packing", f"{Packing.FUSED}: {said[-1].removeprefix('kgen: ')}",
+                f"{Packing.SEQUENTIAL}, or a trainer that gives kgen.trial.main a train_many",
+            )  # fmt: skip
+        worker.hand(self._deal.take(worker.place, 1) or self._deal.take_suspects(1))
+
+    def _rows_of(self, worker: Worker) -> list[TrialRow]:
+        """The rows that it wrote before it went without a word, such as after a signal."""
+        attempts = {trial: item.attempt for trial, item in worker.handed.items()}
+        if self._is_fused:
+            return rows_left_behind(self._store, attempts) if attempts else []
+        return [row for item in worker.handed.values() if (row := self._row_of(item)) is not None]
+
+    def _row_of(self, item: Handed) -> TrialRow | None:
+        name = row_file(item.trial.id, item.attempt)
         if not self._store.exists(f"{names.ROWS_DIR}/{name}"):
             return None
         return bytes_to_rows(self._store.read_row_file(name))[0]
 
-    def _write_row(self, worker: Worker, trial: TrialSpec, attempt: str, code: int) -> TrialRow:
+    def _write_rows(self, worker: Worker, items: Sequence[Handed], code: int) -> list[TrialRow]:
+        """The rows of trials whose process has left none, all in one file."""
         state = State.FAILED if self._stopped is None else State.INTERRUPTED
         reason = describe_exit(code)
         if code == 0 and self._spec.trainer.metrics is Metrics.REPORT:
             reason += ": does it call kgen.trial.main? If it knows nothing of kgen, set trainer.metrics: stdout"
-        row = row_without_process(
-            trial,
-            attempt,
-            Ending(state, None, reason, code, worker.tail()),
-            started=worker.started,
-            timing=worker.slot.timing,
-            environment=Surroundings.read(self._environment(worker.slot)).describe({}),
-        )
-        if not self._store.write_row_file(row_file(trial.id, attempt), rows_to_bytes([row])):
-            return self._row_of(trial, attempt) or row  # the worker's own came after all
-        return row
+        ending = Ending(state, None, reason, code, worker.tail())
+        timing = Timing.SHARED if self._is_fused else worker.slot.timing
+        environment = Surroundings.read(self._launcher.environment(worker.slot)).describe({})
+        rows = [
+            row_without_process(item.trial, item.attempt, ending, started=item.since, timing=timing,
+                                environment=environment)
+            for item in items
+        ]  # fmt: skip
+        if not self._store.write_row_file(row_file(items[0].trial.id, items[0].attempt), rows_to_bytes(rows)):
+            return [self._row_of(items[0]) or rows[0]]  # its own came after all
+        return rows
 
     def _remove(self, worker: Worker) -> int:
         self._workers.discard(worker)

@@ -13,33 +13,52 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from kgen import names
 from kgen.backends.local.devices import Slot
 from kgen.spec import TrialSpec
-from kgen.trial.channel import Ended, Interrupt, Message, Start, Started, decode, encode
+from kgen.trial.channel import Begin, Ended, Interrupt, Message, Start, Started, decode, encode
 
 _TAIL_LINES = 30
 _READ = 65536
 
 
-class Worker:
-    """A process that runs trials one after another. Used from one thread only."""
+@dataclass(slots=True)
+class Handed:
+    """A trial that a worker has been handed, of the end of which it has not told yet."""
 
-    def __init__(self, command: Sequence[str], slot: Slot, environment: Mapping[str, str], folder: Path) -> None:
+    trial: TrialSpec
+    attempt: str
+    since: dt.datetime
+    has_begun: bool = False
+
+
+class Worker:
+    """A process that runs trials, one after another or many at a time. Used from one thread only."""
+
+    def __init__(
+        self, command: Sequence[str], place: int, slot: Slot, environment: Mapping[str, str], folder: Path
+    ) -> None:
         """Start the process. Raises OSError when the program can't be started."""
+        self.place = place
+        """The number of its slot."""
         self.slot = slot
-        self.trial: TrialSpec | None = None
-        self.attempt = ""
-        self.started = dt.datetime.now(dt.UTC)
-        self.first_resident_bytes = 0
-        """Memory after its first trial: what later growth is measured against."""
+        self.handed: dict[str, Handed] = {}
+        """By id, in the order in which they were handed over."""
         self.retiring = False
         """Takes no further trial."""
+        self.on_probation = False
+        """One of those that it was handed may have killed another worker: it gets no others beside them."""
+        self.has_asked = False
+        """Whether it ever asked for trials, as one does that trains many at a time."""
         self.has_begun = False
         """Whether it ever began a trial: if not, it can't even be started."""
-        self._begun = False
+        self._first: set[str] | None = None
+        self._usual_bytes = 0
+        self._unsent = bytearray()
+        self._is_finished = False
         self._tail: collections.deque[str] = collections.deque(maxlen=_TAIL_LINES)
         self._partial = b""
         self._buffer = b""
@@ -68,28 +87,56 @@ class Worker:
         self.output = output
         os.set_blocking(output, False)
 
-    def start(self, trial: TrialSpec) -> None:
-        """Hand it a trial. A process that is gone is noticed at the socket's end."""
-        self.trial = trial
-        self._begun = False
-        self.attempt = uuid.uuid4().hex[:12]
-        self.started = dt.datetime.now(dt.UTC)
-        self._tail.clear()
-        self._partial = b""
-        self._send(Start(trial, self.attempt))
+    def hand(self, trials: Sequence[TrialSpec]) -> list[Handed]:
+        """Note that these are its own now, without telling it."""
+        now = dt.datetime.now(dt.UTC)
+        handed = [Handed(trial, uuid.uuid4().hex[:12], now) for trial in trials]
+        self.handed |= {item.trial.id: item for item in handed}
+        if handed and self._first is None:
+            self._first = set(self.handed)
+        return handed
+
+    def start(self, *trials: TrialSpec) -> None:
+        """Hand it trials. A process that is gone is noticed at the socket's end."""
+        if not self.handed:
+            self._tail.clear()
+            self._partial = b""
+        self._send(*(Start(item.trial, item.attempt) for item in self.hand(trials)))
+
+    def answer(self, trials: Sequence[TrialSpec]) -> None:
+        """Hand one that trains many at a time what it has asked for, which may be nothing."""
+        self.start(*trials)
+        self._send(Begin(len(trials)))
 
     def interrupt(self, reason: str) -> None:
-        """Ask it to end its trial as interrupted and to take no other."""
+        """Ask it to end its trials as interrupted and to take no other."""
         self._send(Interrupt(reason))
 
     def finish(self) -> None:
         """Say that there is nothing more: it ends by itself."""
-        with contextlib.suppress(OSError):
-            self.socket.shutdown(socket.SHUT_WR)
+        self._is_finished = True
+        self.send_rest()
 
-    def _send(self, message: Message) -> None:
-        with contextlib.suppress(OSError):
-            self.socket.sendall(encode(message))
+    def _send(self, *messages: Message) -> None:
+        self._unsent += b"".join(map(encode, messages))
+        self.send_rest()
+
+    @property
+    def has_unsent(self) -> bool:
+        """Whether :meth:`send_rest` is to be called once the socket takes more."""
+        return bool(self._unsent)
+
+    def send_rest(self) -> None:
+        """Send what the socket takes now. Never waits: a worker that is stuck must not stop its owner."""
+        try:
+            while self._unsent:
+                del self._unsent[: self.socket.send(self._unsent[:_READ], socket.MSG_DONTWAIT)]
+            if self._is_finished:
+                self.socket.shutdown(socket.SHUT_WR)
+        except BlockingIOError:
+            return
+        except OSError:
+            self._unsent.clear()
 
     def receive(self) -> list[Message] | None:
         """Messages that have come; None when the process has closed its end. Call when the socket is readable."""
@@ -103,11 +150,21 @@ class Worker:
         messages = [decode(line) for line in lines]
         for message in messages:
             if isinstance(message, Started):
-                self.has_begun = self._begun = True
+                self.has_begun = True
+                self.handed[message.trial].has_begun = True
             elif isinstance(message, Ended):
-                self.trial = None
+                self.handed.pop(message.trial, None)
+                self.on_probation = self.on_probation and bool(self.handed)
                 self.retiring = self.retiring or message.ends_worker
         return messages
+
+    def growth(self, ended: Ended) -> int:
+        """Bytes by which its memory has grown since it ended the first trials that it was handed together: by then all
+        that it needs for so many is there."""
+        if self._first:
+            self._first.discard(ended.trial)
+            self._usual_bytes = max(self._usual_bytes, ended.resident_bytes)
+        return ended.resident_bytes - self._usual_bytes
 
     @property
     def is_readable(self) -> bool:
@@ -118,11 +175,6 @@ class Worker:
     def has_exited(self) -> bool:
         """Whether the process is gone, also where a child of it still holds its end of the socket open."""
         return self.process.poll() is not None
-
-    @property
-    def never_began(self) -> TrialSpec | None:
-        """The trial that it was handed but, having run others, did not begin any more."""
-        return self.trial if self.has_begun and not self._begun else None
 
     def read_output(self) -> bool:
         """Take what it has printed into the tail; False at the end of it."""
@@ -138,12 +190,13 @@ class Worker:
         return bool(data)
 
     def tail(self) -> str:
-        """The last lines that it printed during its trial."""
+        """The last lines that it printed since it was handed trials while it had none."""
         last = [self._partial.decode(errors="replace")] if self._partial else []
         return "\n".join([*self._tail, *last])
 
     def end(self) -> int:
         """Make sure that it, and everything it started, is gone; returns its exit code (negative: signal)."""
+        self._unsent.clear()
         self.finish()
         try:
             self.process.wait(5.0)

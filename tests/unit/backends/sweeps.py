@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from kgen.backends.local.devices import Slot
-from kgen.backends.local.pool import Pool
+from kgen.backends.local.pool import Event, Pool
 from kgen.results.folder import FolderStore
 from kgen.results.rows import TrialRow, bytes_to_rows
 from kgen.spec import Timing, TrialSpec
 from kgen.sweep import SweepSpec, expand, load
-from kgen.trial.channel import Ended, Message, Started
+from kgen.trial.channel import Ended, Started
 
 HEAD = "import os, signal, sys, time\nfrom kgen.trial import *\n"
 
@@ -24,12 +24,35 @@ def body(*lines: str) -> str:
     return HEAD + "def train(trial):\n" + "".join(f"    {line}\n" for line in lines) + "main(train)\n"
 
 
+def fused(*lines: str, capacity: int = 100) -> str:
+    """A trainer of many that does these lines for each ``trial`` in turn, at each of its steps: 10, 20, … ``x`` is the
+    trial's own, ``step`` its step, and ``loss`` what it reports unless the lines say else."""
+    loop = "".join(f"            {line}\n" for line in lines)
+    return (
+        HEAD
+        + f"""
+def train_many(trials):
+    steps = {{}}
+    while trials.take({capacity} - len(trials.running)) or trials.running:
+        for trial in trials.running:
+            x = trial.parameters["x"]
+            step = steps[trial] = steps.get(trial, 0) + 10
+            loss = x / step
+{loop}            if trial.report(step=step, loss=loss).stop:
+                trials.end(trial)
+main(None, train_many)
+"""
+    )
+
+
 def slot(number: int = 0, **more: Any) -> Slot:
     """A slot without pinning, so that tests may share a core."""
     return Slot(**{"cpus": (), "gpu": None, "timing": Timing.SHARED, "mates": number, **more})
 
 
-def sweep(folder: Path, trainer: str, *, count: int = 4, more: str = "", files: str = "[train.py]") -> SweepSpec:
+def sweep(
+    folder: Path, trainer: str, *, count: int = 4, more: str = "", files: str = "[train.py]", packing: str = "auto"
+) -> SweepSpec:
     """A sweep of ``count`` trials with a parameter ``x`` from 1, of the Python program ``trainer``."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "train.py").write_text(trainer)
@@ -37,6 +60,7 @@ def sweep(folder: Path, trainer: str, *, count: int = 4, more: str = "", files: 
     (folder / "sweep.yaml").write_text(
         "version: 1\nname: toy\nobjective: {metric: loss, goal: minimize}\nbudget: {steps: 100}\n"
         f"parameters: {{x: {{int: {{start: 1, stop: {count}}}}}}}\ntrainer:\n  files: {files}\n{text}"
+        f"execution: {{packing: {packing}}}\n"
     )
     return load(folder / "sweep.yaml")
 
@@ -47,7 +71,7 @@ class Story:
 
     spec: SweepSpec
     trials: Sequence[TrialSpec]
-    messages: list[Message] = field(default_factory=list)
+    messages: list[Event] = field(default_factory=list)
 
     @property
     def store(self) -> FolderStore:
@@ -92,7 +116,7 @@ def play(
     story = Story(spec, expand(spec) if trials is None else trials)
     pool = Pool(spec, story.trials, slots=slots, store=story.store, environ=environ)
 
-    def hear(message: Message) -> None:
+    def hear(message: Event) -> None:
         story.messages.append(message)
         if on_event is not None:
             on_event(pool, message)

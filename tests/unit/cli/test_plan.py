@@ -11,7 +11,9 @@ from ruamel.yaml import YAML
 
 from kgen.plan import Action
 from kgen.results.rows import State
+from kgen.spec import Timing
 from kgen.sweep import expand, load
+from kgen.workflow.timing import timing_sample
 from tests.unit.cli.ran import Kgen
 from tests.unit.plan.rows import leave, leave_failed
 from tests.unit.sweep.sweeps import text
@@ -179,6 +181,7 @@ def test_json_has_every_trial_with_its_values(sweep_file: Path, kgen: Kgen) -> N
         "trials": 8,
         "counts": {**dict.fromkeys(map(str, Action), 0), "create": 6, "done": 1, "retry": 1},
         "parameters": {"optimizer": "sgd, adam", "rate": "1e-3, 1e-2, .1, 1"},
+        "packing": "sequential",
         "workers": 1,
         "worst_case": {"steps": 700, "seconds": None},
         "expected_seconds": 210.0,
@@ -203,3 +206,35 @@ def test_yaml_means_the_same_as_json_to_any_reader(version: tuple[int, int], tmp
     expected = json.loads(kgen("plan", file, "-o", "json").ok().out)
     assert yaml(kgen("plan", file, "-o", "yaml").ok().out, version) == expected
     assert len(expected["plan"]) == 16
+
+
+# -- many trials in one program -----------------------------------------------------------------------------------
+
+
+def test_fused_trials_have_no_pace_to_go_by(sweep_file: Path, kgen: Kgen) -> None:
+    sweep_file.write_text(sweep_file.read_text() + "execution: {packing: fused, timing_sample: 3}\n")
+    spec = load(sweep_file)
+    leave(spec, expand(spec)[0])
+    lines = kgen("plan", sweep_file).ok().lines
+    assert lines[0] == "sweep sweep: 8 trials, fused in one process"
+    assert lines[-4:] == [
+        "1 done, 7 to run",
+        "at most 700 training steps",
+        "then 3 trials once more, each alone, to know its seconds",
+        f"next: kgen run {sweep_file}",
+    ]
+    found = json.loads(kgen("plan", sweep_file, "-o", "json").ok().out)
+    assert (found["packing"], found["workers"], found["expected_seconds"]) == ("fused", 1, None)
+
+
+def test_what_is_still_to_be_timed_is_left_to_do(sweep_file: Path, kgen: Kgen) -> None:
+    sweep_file.write_text(sweep_file.read_text() + "execution: {packing: fused, timing_sample: 3}\n")
+    spec = load(sweep_file)
+    for trial in expand(spec):
+        leave(spec, trial, timing=Timing.SHARED)
+    leave(spec, timing_sample(spec)[0], attempt="alone", timing=Timing.EXCLUSIVE, seconds=2.0)
+    assert kgen("plan", sweep_file).ok().lines[-3:] == [
+        "8 done, 0 to run",
+        "then 2 trials once more, each alone, to know its seconds",
+        f"next: kgen run {sweep_file}",
+    ]

@@ -10,9 +10,10 @@ from collections.abc import Callable
 import pytest
 from rich.console import Console
 
-from kgen.cli.progress import LiveTable, Progress, Quiet, display
+from kgen.backends.local.pool import Dealt, PutBack
+from kgen.cli.progress import Lines, LiveTable, Progress, Quiet, display
 from kgen.plan import Seen, plan
-from kgen.spec import TrialSpec
+from kgen.spec import Packing, TrialSpec
 from kgen.sweep import SweepSpec, expand, loads
 from kgen.trial.channel import Ended, Report, Started
 from kgen.workflow.run import Display
@@ -25,11 +26,13 @@ def sweep(objective: str | None = None) -> SweepSpec:
     return loads(text(parameters="{optimizer: [sgd, adam], rate: [1e-3, 1e-2, .1, 1]}", objective=objective))
 
 
-def begin(shown: Display | Progress, spec: SweepSpec, *, done: int = 0) -> tuple[TrialSpec, ...]:
+def begin(
+    shown: Display | Progress, spec: SweepSpec, *, done: int = 0, packing: Packing = Packing.SEQUENTIAL
+) -> tuple[TrialSpec, ...]:
     """Begin with so many trials done before; returns the others."""
     trials = expand(spec)
     seen = {trial.id: (Seen.DONE, "") for trial in trials[:done]}
-    made = plan(spec.name, trials, seen, budget=spec.budget, workers=2)
+    made = plan(spec.name, trials, seen, budget=spec.budget, workers=2, packing=packing)
     shown.begin(made)
     return made.pending
 
@@ -268,3 +271,110 @@ def test_with_nothing_to_run_there_is_no_table() -> None:
     shown.end()
     shown.end()
     assert terminal.getvalue() == ""
+
+
+# -- many trials in each process ----------------------------------------------------------------------------------
+
+
+def many() -> SweepSpec:
+    return loads(
+        text(
+            parameters="{optimizer: [sgd, adam], rate: {log: {start: 1e-5, stop: 1, num: 60}}}",
+            budget="{steps: 1000, target: {accuracy: 0.9}}",
+        )
+    )
+
+
+def start(shown: Display, trials: tuple[TrialSpec, ...], place: int = 0) -> None:
+    shown.event(Dealt(tuple(trial.id for trial in trials), place))
+    for trial in trials:
+        shown.event(Started(trial.id))
+
+
+def test_hundreds_that_run_are_counted_and_not_listed() -> None:
+    spec = many()
+    terminal = io.StringIO()
+    shown = LiveTable(spec, Console(file=terminal, force_terminal=True, width=110, height=24, color_system=None))
+    trials = begin(shown, spec, packing=Packing.FUSED)
+    start(shown, trials[:100])
+    shown.event(Report(trials[7].id, 150, {"accuracy": 0.4}))
+    for i in range(10):
+        shown.event(ended(trials[i], "reached", steps=150))
+    shown.end()
+    first, *lines = (line.rstrip() for line in screen(terminal.getvalue()).splitlines())
+    assert re.fullmatch(r"10/120 \S+( \S+)* left 10 reached", first)
+    assert lines[:2] == ["best so far: steps_to_target", "  sgd    150    rate=1e-5"]
+    words = [f"optimizer=sgd rate={trial.parameters['rate']:.6g}" for trial in trials[5:10]]
+    assert lines[2:7] == [f"  reached  {word}  steps_to_target 150" for word in words]
+    assert lines[7].startswith("  90 training at step 150, 20 waiting")
+    assert lines[8:] == []
+    assert "sweep: 120 trials to run, fused in 2 processes" in terminal.getvalue()
+
+
+def test_the_last_few_are_listed_again() -> None:
+    spec = many()
+    terminal = io.StringIO()
+    shown = LiveTable(spec, Console(file=terminal, force_terminal=True, width=110, color_system=None))
+    trials = begin(shown, spec, packing=Packing.FUSED)
+    start(shown, trials[:2])
+    shown.end()
+    lines = screen(terminal.getvalue()).splitlines()
+    assert sorted(line.split()[1] for line in lines if "running" in line) == sorted(trial.id for trial in trials[:2])
+
+
+def test_a_fused_trial_has_no_seconds_where_no_terminal_is(output: Output) -> None:
+    spec = many()
+    shown = display(spec, quiet=False)
+    trials = begin(shown, spec, packing=Packing.FUSED)
+    assert output() == ("sweep: 120 trials to run, fused in 2 processes\n", "")
+    start(shown, trials)
+    shown.event(ended(trials[0], "reached", steps=50))
+    assert re.fullmatch(
+        r"  1/120 reached  optimizer=sgd rate=1e-5  steps_to_target 50  100 steps, .* left\n", output()[0]
+    )
+
+
+def test_a_long_silence_is_broken_where_no_terminal_is(output: Output) -> None:
+    """Hundreds of trials may train for minutes before the first of them ends."""
+    now = 0.0
+    spec = many()
+    shown = Lines(spec)
+    shown.progress.clock = lambda: now
+    trials = begin(shown, spec, packing=Packing.FUSED)
+    start(shown, trials[:100])
+    output()
+    for now in (10.0, 20.0, 29.0):
+        shown.event(Report(trials[0].id, 10 * int(now), {}))
+    assert output() == ("", "")
+    for now in (31.0, 40.0):
+        shown.event(Report(trials[0].id, 10 * int(now), {}))
+    assert output()[0] == "100 training at step 310, 20 waiting, 1,000 steps a second, 1 min 29 s left\n"
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_a_death_that_puts_trials_back_is_told_and_they_run_no_more(output: Output, quiet: bool) -> None:
+    spec = many()
+    shown = display(spec, quiet=quiet)
+    assert isinstance(shown, Quiet)
+    trials = begin(shown, spec, packing=Packing.FUSED)
+    start(shown, trials[:100])
+    output()
+    shown.event(PutBack(tuple(trial.id for trial in trials[:100]), "the process was ended by SIGKILL"))
+    said = "the process was ended by SIGKILL, with 100 trials at work: they are trained again, in smaller groups\n"
+    assert output() == ("", said)
+    assert shown.progress.activity.startswith("0 training, 120 waiting")
+
+
+def test_what_is_timed_after_a_run_is_shown_anew(output: Output) -> None:
+    spec = many()
+    shown = display(spec, quiet=False)
+    trials = begin(shown, spec, packing=Packing.FUSED)
+    start(shown, trials)
+    shown.event(ended(trials[0]))
+    shown.end()
+    shown.note("something is left undone")
+    assert output()[1] == "something is left undone\n"
+    again = begin(shown, spec, done=110)
+    shown.event(Started(again[0].id))
+    shown.event(ended(again[0], "reached", steps=50))
+    assert re.search(r"^ 1/10 reached .*  2\.5 s, .* left$", output()[0], re.MULTILINE)

@@ -267,7 +267,7 @@ def test_what_only_a_template_says_is_told_of_the_template(tmp_path: Path) -> No
 
 def fit(trials: int, seconds: int | None, now: int | None, free: int | None = 8) -> ShapeFit:
     hours = None if seconds is None else {"nvidia.com/gpu": trials * seconds / 3600}
-    return ShapeFit(trials, {"nvidia.com/gpu": "1"}, seconds, hours, 1, now, free, "nodes")
+    return ShapeFit(trials, {"nvidia.com/gpu": "1"}, seconds, hours, 1, now, free, "nodes", trials)
 
 
 def forecast_of(*fits: ShapeFit, findings: tuple[Any, ...] = ()) -> Forecast:
