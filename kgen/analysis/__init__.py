@@ -16,6 +16,7 @@ from kgen.analysis.figures import FigureData, by_parameter, extremes
 from kgen.analysis.measure import Measure, choose_measures
 from kgen.analysis.outcomes import COMPLETE, Mark, Status
 from kgen.analysis.points import lay_out
+from kgen.analysis.predicted import Prediction, predict, with_predicted_seconds
 from kgen.analysis.roles import Roles, assign_roles
 from kgen.analysis.summary import point_table, summarise
 from kgen.analysis.valley import valleys
@@ -29,6 +30,7 @@ __all__ = [
     "FigureData",
     "Mark",
     "Measure",
+    "Prediction",
     "Roles",
     "Status",
     "analyse",
@@ -47,6 +49,8 @@ class Analysis:
     """What trials are compared by; the first decides."""
     remarks: tuple[str, ...]
     """What a reader must know of the measures: why seconds are not shown, or how far they can be trusted."""
+    prediction: Prediction | None
+    """Of seconds that could not be measured; ``None`` where there is none."""
     answer: Answer
     summary: pd.DataFrame
     """One line per group: see :func:`kgen.analysis.summary.summarise`."""
@@ -62,8 +66,10 @@ def analyse(trials: pd.DataFrame, curves: pd.DataFrame, *, name: str, objective:
     """
     trials = trials.reset_index(drop=True)
     roles = assign_roles(trials)
-    choice = choose_measures(trials, objective, budget)
-    grids = tuple(lay_out(trials, roles, measure) for measure in choice.measures)
+    prediction = predict(trials)
+    choice = choose_measures(trials, objective, budget, prediction)
+    timed = trials if prediction is None else with_predicted_seconds(trials)
+    grids = tuple(lay_out(timed, roles, measure) for measure in choice.measures)
     found = [valleys(grid) for grid in grids]
     figures: list[FigureData] = []
     for grid, lines in zip(grids, found, strict=True):
@@ -78,6 +84,7 @@ def analyse(trials: pd.DataFrame, curves: pd.DataFrame, *, name: str, objective:
         roles=roles,
         measures=choice.measures,
         remarks=choice.remarks,
+        prediction=prediction,
         answer=answer(trials, grids[0], found[0]),
         summary=summarise(trials, grids, found[0]),
         points=point_table(grids[0]),

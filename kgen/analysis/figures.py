@@ -94,7 +94,7 @@ def by_parameter(grid: Grid, found: tuple[Valley, ...]) -> FigureData:
     return FigureData(
         name=_file_name(grid),
         title=f"{what}{'' if grid.roles.x is None else f' against {grid.roles.x.name}'}{lines}",
-        caption=_explained(grid),
+        caption=f"{_explained(grid)} {grid.measure.source}".rstrip(),
         x=_x_axis(grid),
         y=_y_axis(grid, series),
         series=series,
@@ -122,7 +122,7 @@ def extremes(grid: Grid, found: tuple[Valley, ...]) -> FigureData:
         name=f"{_file_name(grid)}_extremes",
         title=f"{first.capitalize()} and {last} {group}{where}: {grid.measure.label}",
         caption=f"Over all {len(found)}; the markers say which it is. Where any of them {short}, the {last} stands in "
-        f"its lane above the axes; where all of them, so does the {first}.",
+        f"its lane above the axes; where all of them, so does the {first}. {grid.measure.source}".rstrip(),
         x=_x_axis(grid),
         y=_y_axis(grid, series),
         series=series,

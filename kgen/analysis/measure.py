@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from kgen.analysis.predicted import PREDICTED_SECONDS, Prediction
 from kgen.analysis.text import listing, number, plural
+from kgen.results.alone import PREDICTED_SECONDS_TO_TARGET
 from kgen.spec import SECONDS_TO_TARGET, STEPS_TO_TARGET, At, Budget, Goal, Objective, Timing
 
 
@@ -27,6 +29,8 @@ class Measure:
     goal: Goal
     cap: float | None
     """Of a time: the budget in that unit, where one is set."""
+    source: str = ""
+    """Of a time: where its numbers come from, in a sentence."""
 
     @property
     def is_time(self) -> bool:
@@ -61,11 +65,14 @@ class Choice:
     remarks: tuple[str, ...]
 
 
-def choose_measures(trials: pd.DataFrame, objective: Objective, budget: Budget) -> Choice:
+def choose_measures(
+    trials: pd.DataFrame, objective: Objective, budget: Budget, prediction: Prediction | None = None
+) -> Choice:
     """The objective's own measure, and beside a time to the target the other clock where it is valid.
 
     Steps are the same on every machine. Seconds are compared only between trials that had their device to
-    themselves, ran in one go, and ran on the same kind of device.
+    themselves, ran in one go, and ran on the same kind of device; where some had not, predicted ones take their place
+    if there is a prediction.
     """
     if not objective.is_time:
         return Choice((_metric(objective),), ())
@@ -75,11 +82,14 @@ def choose_measures(trials: pd.DataFrame, objective: Objective, budget: Budget) 
     if objective.needs_exclusive:
         if not counted.empty and not comparable_seconds(counted).any():
             return Choice((steps,), (f"No seconds can be compared ({listing(doubts)}): steps are compared instead.",))
-        care = "trials that shared a device or went on from a checkpoint are in no statistic of seconds"
+        care = "trials that shared a program or a device or went on from a checkpoint are in no statistic of seconds"
         remarks = (f"Seconds are to be read with care: {listing(doubts)}; {care}.",) if doubts else ()
         return Choice((seconds, steps), remarks)
     if doubts:
-        return Choice((steps,), (f"Seconds are not compared: {listing(doubts)}. Steps are the same on every machine.",))
+        said = f"Seconds are not compared: {listing(doubts)}. Steps are the same on every machine."
+        if prediction is None:
+            return Choice((steps,), (said,))
+        return Choice((steps, _predicted(prediction, budget)), (said, prediction.said))
     return Choice((steps,) if counted.empty else (steps, seconds), ())
 
 
@@ -95,7 +105,7 @@ def _doubts(counted: pd.DataFrame) -> list[str]:
     resumed = int(counted["resumed_from_step"].notna().sum())
     devices = sorted(counted["device"].dropna().unique())
     if shared:
-        doubts.append(f"{shared:,} of {plural(len(counted), 'trial')} shared a device with others")
+        doubts.append(f"{shared:,} of {plural(len(counted), 'trial')} shared a program or a device with others")
     if resumed:
         doubts.append(f"{resumed:,} went on from a checkpoint")
     if len(devices) > 1:
@@ -106,8 +116,17 @@ def _doubts(counted: pd.DataFrame) -> list[str]:
 def _time(column: str, budget: Budget) -> Measure:
     event = "the target" if budget.target is None else str(budget.target)
     if column == STEPS_TO_TARGET:
-        return Measure(column, f"steps to {event}", event, "steps", "steps", Goal.MINIMIZE, budget.steps)
-    return Measure(column, f"counted seconds to {event}", event, "s", "seconds", Goal.MINIMIZE, budget.seconds)
+        steps = "Steps are counted, and the same on every machine."
+        return Measure(column, f"steps to {event}", event, "steps", "steps", Goal.MINIMIZE, budget.steps, steps)
+    label, source = f"counted seconds to {event}", "Seconds are measured, each trial alone on its device."
+    return Measure(column, label, event, "s", "seconds", Goal.MINIMIZE, budget.seconds, source)
+
+
+def _predicted(prediction: Prediction, budget: Budget) -> Measure:
+    event = "the target" if budget.target is None else str(budget.target)
+    source = f"Seconds are predicted, not measured: {prediction.rule}."
+    label, spent = f"predicted seconds to {event}", PREDICTED_SECONDS
+    return Measure(PREDICTED_SECONDS_TO_TARGET, label, event, "s", spent, Goal.MINIMIZE, None, source)
 
 
 def _metric(objective: Objective) -> Measure:

@@ -10,10 +10,10 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup
 
-from kgen.analysis import Analysis, FigureData
+from kgen.analysis import COMPLETE, Analysis, FigureData
 from kgen.analysis.text import listing, number, plural
 from kgen.names import COLLECTED_DIR, FIGURES_DIR, SUMMARY_FILE
-from kgen.report.provenance import environment, notices, verdict
+from kgen.report.provenance import environment, exclusive_trials, notices, verdict
 from kgen.report.style import PALETTE
 from kgen.report.tables import answer_table, frame_table, trial_table
 
@@ -39,11 +39,15 @@ def page(
 ) -> str:
     """The whole page; ``drawings`` are the figures with their SVG. Everything but these is escaped."""
     several = bool((analysis.points["trials"] > 1).any())
+    done = trials[trials["status"].isin(COMPLETE)]
     return _TEMPLATES.get_template("page.html.j2").render(
         analysis=analysis,
         question=question(analysis, len(trials)),
         verdict=verdict(certificate),
         complete=bool(certificate["complete"]),
+        timed=len({item["trial"] for item in certificate.get("timed", ())}),
+        results=len(done),
+        exclusive=exclusive_trials(done),
         notices=notices(certificate, trials),
         environment=environment(trials),
         answer=answer_table(analysis),

@@ -119,6 +119,11 @@ def environment(trials: pd.DataFrame) -> tuple[tuple[str, str], ...]:
     return (*said, *_times(done))
 
 
+def exclusive_trials(done: pd.DataFrame) -> int:
+    """How many of the trials that left a result had their device to themselves, by their own rows."""
+    return int(done["timing"].eq(str(Timing.EXCLUSIVE)).fillna(False).sum())
+
+
 def _versioned(trials: pd.DataFrame, column: str) -> list[str]:
     """The column's values as text, the framework's with its version."""
     values = trials[column].fillna("").astype(str)
@@ -129,14 +134,14 @@ def _versioned(trials: pd.DataFrame, column: str) -> list[str]:
 
 def _times(done: pd.DataFrame) -> Sequence[tuple[str, str]]:
     said = []
-    exclusive = int(done["timing"].eq(str(Timing.EXCLUSIVE)).fillna(False).sum())
-    alone = f"{exclusive:,} of {plural(len(done), 'trial')} had their device to themselves"
-    said.append(("timing", alone))
+    exclusive = exclusive_trials(done)
+    said.append(("timing", f"{exclusive:,} of {plural(len(done), 'trial')} had their device to themselves"))
     started, ended = done["started"].min(), done["ended"].max()
     if not pd.isna(started) and not pd.isna(ended):
         said.append(("first start, last end", f"{started:%Y-%m-%d %H:%M:%S %Z}, {ended:%Y-%m-%d %H:%M:%S %Z}"))
     said.append(("counted seconds in all", number(float(done["seconds"].sum()))))
     total = float(done["total_seconds"].sum())
-    if total:
+    # Trials in company are there at the same time: the sum of their wall times is the duration of nothing.
+    if total and exclusive == len(done):
         said.append(("seconds in all, loading, compilation and evaluation included", number(total)))
     return said

@@ -12,7 +12,7 @@ from kgen.analysis import Analysis, AnswerRow
 from kgen.analysis.roles import Kind
 from kgen.analysis.text import NONE, number
 from kgen.results.rows import PARAMETER_PREFIX
-from kgen.spec import SECONDS_TO_TARGET, STEPS_TO_TARGET, text_of
+from kgen.spec import SECONDS_TO_TARGET, STEPS_TO_TARGET, Timing, text_of
 
 _TIMES: Final = (STEPS_TO_TARGET, SECONDS_TO_TARGET)
 _SEED: Final = "seed"
@@ -98,6 +98,8 @@ def trial_table(analysis: Analysis, trials: pd.DataFrame) -> Table:
     measured = [*_TIMES, *own, *finals, "steps", "seconds"]
     wanted = ["trial", *parameters, _SEED, "status", *measured, "timing", "exit_reason"]
     shown = {name: name.removeprefix(PARAMETER_PREFIX) for name in wanted if name in names}
+    if trials["timing"].eq(str(Timing.SHARED)).any():
+        shown["seconds"] = "seconds (own if exclusive)"
     return _table("trials", trials, shown)
 
 

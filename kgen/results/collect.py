@@ -11,7 +11,7 @@ import functools
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -20,6 +20,8 @@ import pyarrow as pa
 
 from kgen.errors import StoreError, UnreadableFileError
 from kgen.names import COLLECTED_DIR, CURVES_FILE, ROW_CACHE_FILE, TRIALS_FILE
+from kgen.results.alone import with_predictions
+from kgen.results.certificate import Certificate, DamagedFile, Duplicate, TrialFile
 from kgen.results.pods import PODS, Pods, PodSeen, merged, pods_to_bytes, stored_pods
 from kgen.results.rows import (
     FIXED_FIELDS,
@@ -36,73 +38,11 @@ from kgen.spec import Objective, Timing, TrialSpec
 _CACHE: Final = f"{COLLECTED_DIR}/{ROW_CACHE_FILE}"
 _FILE_FIELDS: Final = pa.schema([("file", pa.string()), ("file_size", pa.int64()), ("file_modified_ns", pa.int64())])
 _CACHED_FIELDS: Final = pa.schema([*FIXED_FIELDS, *_FILE_FIELDS])
-_DECIDING: Final = ("trial", "attempt", "sweep", "state", "outcome", "timing", "ended", "exit_reason", "image",
-                    "revision", "steps", "total_seconds", "file")  # fmt: skip
+_DECIDING: Final = ("trial", "attempt", "sweep", "state", "outcome", "timing", "ended", "exit_reason", "exit_code",
+                    "image", "revision", "steps", "seconds", "total_seconds", "resumed_from_step", "file")  # fmt: skip
 _MISSING: Final = "missing"
 _BATCH: Final = 64
 _LEAST_BATCH: Final = 8
-
-
-@dataclass(frozen=True, slots=True)
-class DamagedFile:
-    """A file among the rows that can't be read as one."""
-
-    file: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class TrialFile:
-    """A row that is not accepted, and why."""
-
-    trial: str
-    file: str
-    """Empty for an attempt that left no row: its pod is known to have failed."""
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Duplicate:
-    """A trial with more than one result: which one counts, and the others, which are kept."""
-
-    trial: str
-    accepted: str
-    others: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Certificate:
-    """What is proven about the completeness of a sweep's results."""
-
-    expected: int
-    accepted: int
-    missing: tuple[str, ...]
-    """Trials without any row."""
-    failed: tuple[TrialFile, ...]
-    """Trials whose last attempt failed, with no result."""
-    interrupted: tuple[TrialFile, ...]
-    """Trials whose last attempt was stopped from outside, with no result."""
-    shared: tuple[TrialFile, ...]
-    """Trials that have results, but on a shared device while the objective is in seconds."""
-    duplicates: tuple[Duplicate, ...]
-    damaged: tuple[DamagedFile, ...]
-    foreign: tuple[TrialFile, ...]
-    """Rows of trials that the sweep file does not (or no longer) ask for."""
-    images: tuple[str, ...]
-    """Different image references among accepted rows."""
-    revisions: tuple[str, ...]
-    """Different trainer revisions among accepted rows."""
-    digests: tuple[str, ...]
-    """Different digests of images among the pods that made accepted rows, as far as they are known."""
-
-    @property
-    def complete(self) -> bool:
-        """Whether every expected trial has exactly one accepted row."""
-        return self.accepted == self.expected
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values, ``complete`` first."""
-        return {"complete": self.complete, **asdict(self)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +68,8 @@ class Observed:
     steps: int
     total_seconds: float
     image: str
+    exit_code: int = 0
+    ended: dt.datetime | None = None
 
 
 @dataclass(slots=True)
@@ -167,9 +109,26 @@ class _Rows:
         ]
         return min(good, key=self._age, default=None)
 
+    def alone(self, candidates: Sequence[int]) -> int | None:
+        """The first result for which the trial had its device to itself, in one go, and that can be timed."""
+        return min((i for i in candidates if self.is_alone(i) and self["seconds"][i] > 0), key=self._age, default=None)
+
+    def is_alone(self, i: int) -> bool:
+        """Whether a row is a result whose seconds are the trial's own."""
+        return (
+            self["state"][i] == State.COMPLETE
+            and self["timing"][i] == Timing.EXCLUSIVE
+            and self["resumed_from_step"][i] is None
+            and self["steps"][i] > 0
+        )
+
     def latest(self, candidates: Sequence[int]) -> int:
         """The row of the last attempt."""
         return max(candidates, key=self._age)
+
+    def ended(self, i: int) -> dt.datetime:
+        """When a row's attempt ended."""
+        return dt.datetime.fromtimestamp(self["ended"][i] / 1e6, dt.UTC)
 
     def _age(self, i: int) -> tuple[int, str]:
         return self["ended"][i], self["attempt"][i]
@@ -203,8 +162,17 @@ def observe(
             rows["steps"][shown],
             rows["total_seconds"][shown],
             rows["image"][shown],
+            rows["exit_code"][shown],
+            rows.ended(shown),
         )
     return out
+
+
+def trained_alone(store: Store, expected: Iterable[TrialSpec], cache: RowCache | None = None) -> frozenset[str]:
+    """Trials with a result for which they had their device to themselves, so that its seconds are their own."""
+    rows = _read(store, keep=False, cache=cache)
+    found = rows.by_trial({trial.id for trial in expected})
+    return frozenset(trial for trial, candidates in found.items() if rows.alone(candidates) is not None)
 
 
 def collect(store: Store, expected: Sequence[TrialSpec], objective: Objective, pods: Sequence[PodSeen] = ()) -> Results:
@@ -221,15 +189,18 @@ def collect(store: Store, expected: Sequence[TrialSpec], objective: Objective, p
     lines: list[Line] = []
     problems: dict[str, list[TrialFile]] = defaultdict(list)
     duplicates = []
+    timed: list[TrialFile] = []
     missing = []
     for spec in expected:
         candidates = by_trial.get(spec.id, [])
         best = rows.accepted(candidates, objective)
         if best is not None:
             accepted[spec.id] = best
-            others = [rows["file"][i] for i in candidates if i != best and rows["state"][i] == State.COMPLETE]
-            if others:
-                duplicates.append(Duplicate(spec.id, rows["file"][best], tuple(sorted(others))))
+            others = [i for i in candidates if i != best and rows["state"][i] == State.COMPLETE]
+            same = sorted(rows["file"][i] for i in others if rows["timing"][i] == rows["timing"][best])
+            if same:
+                duplicates.append(Duplicate(spec.id, rows["file"][best], tuple(same)))
+            timed += [_timing(rows, best, i) for i in others if rows["timing"][i] != rows["timing"][best]]
             lines.append(Line(rows["outcome"][best], best, digest=seen.digest(rows["attempt"][best])))
         elif pod := _failed_pod(seen, rows, spec.id, candidates):
             state = State.INTERRUPTED if pod.interrupted else State.FAILED
@@ -258,6 +229,7 @@ def collect(store: Store, expected: Sequence[TrialSpec], objective: Objective, p
         interrupted=tuple(problems[State.INTERRUPTED]),
         shared=tuple(problems["shared"]),
         duplicates=tuple(duplicates),
+        timed=tuple(timed),
         damaged=(*rows.damaged, *([DamagedFile(PODS, trouble)] if trouble else ())),
         foreign=foreign,
         images=rows.different("image", accepted.values()),
@@ -265,10 +237,18 @@ def collect(store: Store, expected: Sequence[TrialSpec], objective: Objective, p
         digests=tuple(sorted({seen.digest(rows["attempt"][i]) for i in accepted.values()} - {""})),
     )
     trials = trials_table(rows.table, expected, lines)
+    alone = [rows.alone(by_trial.get(spec.id, [])) for spec in expected]
+    if any(i is not None for i in alone) and not all(map(rows.is_alone, accepted.values())):
+        trials = with_predictions(trials, rows.table, alone)
     curves = curves_table(rows.table, list(accepted.values()))
     store.write(f"{COLLECTED_DIR}/{TRIALS_FILE}", to_parquet(trials))
     store.write(f"{COLLECTED_DIR}/{CURVES_FILE}", to_parquet(curves))
     return Results(to_frame(trials), to_frame(curves), certificate)
+
+
+def _timing(rows: _Rows, accepted: int, other: int) -> TrialFile:
+    said = f"timing {rows['timing'][other]} beside the accepted {rows['timing'][accepted]}"
+    return TrialFile(rows["trial"][other], rows["file"][other], said)
 
 
 # -- what pods say beside the rows --------------------------------------------------------------------------------
@@ -288,14 +268,15 @@ def _failed_pod(pods: Pods, rows: _Rows, trial: str, candidates: Sequence[int]) 
     if not candidates:
         return pods.failed(trial)
     latest = rows.latest(candidates)
-    ended = dt.datetime.fromtimestamp(rows["ended"][latest] / 1e6, dt.UTC)
     # A pod ends a moment after the row that it writes, and its times have whole seconds.
-    return pods.failed(trial, rows["attempt"][latest], ended)
+    found = pods.failed(trial, rows["attempt"][latest], rows.ended(latest))
+    # That a pod of several failed later says less of one trial than how that one did.
+    return None if found and rows["state"][latest] == State.FAILED and pods.is_shared(found) else found
 
 
 def _reason(pods: Pods, rows: _Rows, i: int) -> str:
     """Why a row's attempt ended: a row knows of its SIGTERM only, the pod of the deadline or the eviction behind it."""
-    why = pods.why(rows["attempt"][i]) if rows["state"][i] == State.INTERRUPTED else ""
+    why = pods.why(rows["trial"][i], rows["attempt"][i]) if rows["state"][i] == State.INTERRUPTED else ""
     return "; ".join(filter(None, (rows["exit_reason"][i], why)))
 
 

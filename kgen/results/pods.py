@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import enum
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Final
@@ -65,7 +66,8 @@ class PodSeen:
 
     trial: str
     attempt: str
-    """The pod's UID, as in the row; the Job's where that has failed and no pod is left to tell."""
+    """The pod's UID, as in the row, where trials share it that of each; the Job's where that has failed and no pod is
+    left to tell."""
     state: PodState
     pod: str = ""
     node: str = ""
@@ -107,10 +109,11 @@ class PodSeen:
 
 
 def merged(earlier: Iterable[PodSeen], later: Iterable[PodSeen]) -> tuple[PodSeen, ...]:
-    """Both, each attempt once, in an order that does not depend on who saw what first."""
-    found: dict[str, PodSeen] = {}
+    """Both, each attempt of a trial once, in an order that does not depend on who saw what first."""
+    found: dict[tuple[str, str], PodSeen] = {}
     for pod in (*earlier, *later):
-        found[pod.attempt] = pod.after(found[pod.attempt]) if pod.attempt in found else pod
+        key = pod.trial, pod.attempt
+        found[key] = pod.after(found[key]) if key in found else pod
     return tuple(sorted(found.values(), key=lambda pod: (pod.trial, pod._age)))
 
 
@@ -144,11 +147,14 @@ class Pods:
     """The pods of a sweep, as a collection asks for them."""
 
     def __init__(self, pods: Iterable[PodSeen]) -> None:
+        pods = tuple(pods)
+        self._by_trial = {(pod.trial, pod.attempt): pod for pod in pods}
         self._by_attempt = {pod.attempt: pod for pod in pods}
+        self._trials = Counter(pod.attempt for pod in pods)
         self._newest: dict[str, PodSeen] = {}
         self._newest_pod: dict[str, PodSeen] = {}
         """Without those that stand for a whole Job, which say nothing that a row of the trial would not say better."""
-        for pod in self._by_attempt.values():
+        for pod in pods:
             known = self._newest.get(pod.trial)
             if known is None or pod._age > known._age:
                 self._newest[pod.trial] = pod
@@ -161,18 +167,24 @@ class Pods:
         pod = self._of(attempt)
         return pod.image_digest if pod else ""
 
-    def why(self, attempt: str) -> str:
-        """Why the cluster ended a row's attempt; empty where it did not."""
-        pod = self._of(attempt)
+    def why(self, trial: str, attempt: str) -> str:
+        """Why the cluster ended a row's attempt; empty where it did not. Trials that share a pod may differ in it."""
+        pod = self._by_trial.get((trial, attempt)) or self._by_trial.get((trial, attempt[:_UID_LENGTH]))
         return pod.why if pod and pod.state is PodState.FAILED and pod.reason in BY_THE_CLUSTER else ""
 
     def failed(self, trial: str, attempt: str = "", ended: dt.datetime | None = None) -> PodSeen | None:
         """The pod of a trial that failed after all else that is known of it: after the row of that attempt, which ended
         then, if it has one. None where the last thing known is not a failure."""
         pod = (self._newest_pod if attempt else self._newest).get(trial)
-        if pod is None or pod.state is not PodState.FAILED or (attempt and pod is self._of(attempt)):
+        if pod is None or pod.state is not PodState.FAILED:
+            return None
+        if attempt and (own := self._of(attempt)) and pod.attempt == own.attempt:
             return None
         return pod if ended is None or (pod.ended or pod._age[0]) > ended else None
+
+    def is_shared(self, pod: PodSeen) -> bool:
+        """Whether it was an attempt of several trials."""
+        return self._trials[pod.attempt] > 1
 
     def _of(self, attempt: str) -> PodSeen | None:
         # A container that was started again in its pod has a number behind the pod's UID.

@@ -18,6 +18,7 @@ from jinja2 import Environment
 from kubernetes.client import V1Job
 
 from kgen.names import job_name
+from kgen.packs import Pack
 from kgen.render import render
 from kgen.render.settings import Settings
 from kgen.render.template import built_in_text
@@ -72,7 +73,7 @@ def naive(spec: SweepSpec, trials: Sequence[TrialSpec]) -> Iterator[str]:
     template = environment.from_string(built_in_text())
     settings = Settings(spec, Origins())
     for trial in trials:
-        job = yaml.load(template.render(settings.of(trial)), yaml.CSafeLoader)
+        job = yaml.load(template.render(settings.of(Pack.single(trial))), yaml.CSafeLoader)
         labels = {"app.kubernetes.io/managed-by": "kgen", "kgen.dev/sweep": trial.sweep, "kgen.dev/trial": trial.id}
         annotations = {"kgen.dev/parameters": dump_json(dict(trial.parameters), written=True)}
         job["metadata"] = {"name": job_name(trial.sweep, trial.id), "labels": labels, "annotations": annotations}

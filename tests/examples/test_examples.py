@@ -33,6 +33,31 @@ def test_custom_trainer(name: str, tmp_path: Path) -> None:
     assert trials["steps"].min() > 0
 
 
+def test_trials_that_are_trained_together_come_to_what_they_come_to_alone(tmp_path: Path) -> None:
+    """Curves to the bit, and only those trained alone have seconds of their own."""
+    found = {}
+    for packing in ("fused", "sequential"):
+        folder = tmp_path / packing
+        shutil.copytree(EXAMPLES / "custom-trainer", folder, ignore=shutil.ignore_patterns("results"))
+        file = folder / "fused-trainer.yaml"
+        text = file.read_text()
+        assert "packing: fused" in text
+        file.write_text(text.replace("packing: fused", f"packing: {packing}").replace("repeats: 3", "repeats: 2"))
+        trials = run(file)
+        curves = pd.read_parquet(folder / "results/fused-trainer/collected/curves.parquet")
+        found[packing] = trials.set_index("trial"), curves[["trial", "step", "metric", "value"]]
+    (fused, many), (sequential, single) = found["fused"], found["sequential"]
+    assert len(fused) == 72
+    assert set(fused["status"]) == {"reached", "capped"}
+    same = ["status", "steps", "steps_to_target", "final.loss", "final.train_accuracy"]
+    pd.testing.assert_frame_equal(fused[same], sequential[same], check_exact=True)
+    pd.testing.assert_frame_equal(many, single, check_exact=True)
+    assert set(fused["timing"]) == {"shared"}
+    assert set(sequential["timing"]) == {"exclusive"}
+    assert fused["seconds_to_target"].isna().all()
+    assert sequential["seconds_to_target"].notna().any()
+
+
 def test_the_argparse_script_gets_its_flags(tmp_path: Path) -> None:
     folder = tmp_path / "custom-trainer"
     shutil.copytree(EXAMPLES / "custom-trainer", folder, ignore=shutil.ignore_patterns("results"))

@@ -75,7 +75,7 @@ def test_both_clocks_are_shown_where_seconds_are_valid() -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"timing": "shared"}, "1 of 2 trials shared a device with others"),
+        ({"timing": "shared"}, "1 of 2 trials shared a program or a device with others"),
         ({"resumed_from_step": 100}, "1 went on from a checkpoint"),
         ({"device": "A100"}, "trials ran on 2 kinds of device (A100 and Tesla K80)"),
     ],
@@ -92,7 +92,7 @@ def test_an_objective_in_seconds_leaves_out_what_can_not_be_compared() -> None:
     trials = table([({}, reached(450)), ({}, {**reached(100), **shared}), ({}, {**capped(), **shared})])
     objective = Objective(SECONDS_TO_TARGET)
     assert marks(trials, objective) == ["measured", "no value", "no value"]
-    assert "2 of 3 trials shared a device" in choose_measures(trials, objective, BUDGET).remarks[0]
+    assert "2 of 3 trials shared a program or a device" in choose_measures(trials, objective, BUDGET).remarks[0]
 
 
 def test_an_objective_in_seconds_falls_back_on_steps_when_no_seconds_are_comparable() -> None:

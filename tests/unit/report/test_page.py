@@ -14,6 +14,7 @@ import pytest
 from kgen.analysis import Analysis
 from kgen.spec import Goal, Objective
 from tests.unit.analysis.synthetic import article, capped, failed, finished, reached, table
+from tests.unit.analysis.test_predicted import sweep
 from tests.unit.report.made import certificate_of, report_of
 
 Report = tuple[Analysis, dict[str, bytes]]
@@ -217,6 +218,40 @@ def test_machines_and_versions_are_named_and_counted_where_they_differ() -> None
     assert "3 of 3 trials had their device to themselves" in text
     assert "2026-01-02 03:04:05 UTC, 2026-01-02 03:05:05 UTC" in text
     assert "Seconds are not compared: trials ran on 2 kinds of device" in text
+
+
+def test_the_timing_is_counted_from_the_rows_and_explained_where_it_is_shared() -> None:
+    wall = {"total_seconds": 60.0}
+    shared = {**reached(1), **wall, "timing": "shared"}
+    page = read(report_of(table([({}, shared), ({}, shared), ({}, {**reached(2), **wall}), ({}, failed())]))[1])
+    text = " ".join(page.text)
+    assert "Timing, as the rows say: 1 of 3 results are exclusive" in text
+    assert "2 shared" in text
+    assert "fused with others in one program" in text
+    # Wall times of trials that ran together are not added up, and seconds are not said to be a trial's own.
+    assert "seconds in all, loading" not in text
+    assert "seconds (own if exclusive)" in text
+    assert "predicted" not in text
+
+    text = " ".join(read(report_of(table([({}, {**reached(1), **wall}), ({}, {**reached(2), **wall})]))[1]).text)
+    assert "Timing, as the rows say: 2 of 2 results are exclusive (trained alone on a device), 0 shared" in text
+    assert "fused" not in text
+    assert "seconds in all, loading, compilation and evaluation included 120" in text
+
+
+def test_predicted_seconds_are_on_the_page_under_that_name_with_their_error() -> None:
+    trials = sweep()
+    _, files = report_of(trials, certificate=certificate_of(trials, timed=[{"trial": "trial00001"}]))
+    page = read(files)
+    text = " ".join(page.text)
+    assert "Predicted seconds are steps × the median of seconds per step of 3 trials trained alone" in text
+    assert "off by 10 % in the median and 110 % at worst" in text
+    assert "1 of the trials also has a result of the other timing" in text
+    assert "none is missing or ran twice" in text
+    check(page.tables["trials"], trials)
+    assert "predicted_seconds_to_target" in page.tables["trials"].names
+    assert "figures/predicted_seconds_to_target.svg" in files
+    assert "figures/seconds_to_target.svg" not in files
 
 
 def test_the_method_says_what_was_mixed_fixed_and_measured() -> None:

@@ -18,9 +18,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kgen.cli.collect import certificate_lines
 from kgen.errors import StoreError
 from kgen.names import row_file
-from kgen.results.collect import Certificate, Duplicate, Observed, Results, TrialFile, collect, observe
+from kgen.results.certificate import Certificate, Duplicate, TrialFile
+from kgen.results.collect import Observed, Results, collect, observe
 from kgen.results.folder import FolderStore
 from kgen.results.rows import (
     CurvePoint,
@@ -33,7 +35,7 @@ from kgen.results.rows import (
     table_to_bytes,
 )
 from kgen.spec import Budget, Objective, Timing, TrialSpec, WrittenFloat
-from tests.unit.results.made import expected, row, write, write_bytes
+from tests.unit.results.made import START, expected, row, write, write_bytes
 
 STEPS, SECONDS = Objective("steps_to_target"), Objective("seconds_to_target")
 
@@ -81,8 +83,8 @@ def test_every_trial_with_a_result_makes_a_complete_sweep(tmp_path: Path) -> Non
     certificate = certify(tmp_path, 3)
     assert certificate.complete
     assert (certificate.expected, certificate.accepted) == (3, 3)
-    nothing = {"missing", "failed", "interrupted", "shared", "duplicates", "damaged", "foreign", "images", "revisions",
-               "digests"}  # fmt: skip
+    nothing = {"missing", "failed", "interrupted", "shared", "duplicates", "timed", "damaged", "foreign", "images",
+               "revisions", "digests"}  # fmt: skip
     assert {name for name, value in certificate.to_json().items() if value == ()} == nothing
     assert next(iter(certificate.to_json())) == "complete"
 
@@ -137,10 +139,56 @@ def test_seconds_measured_on_a_shared_device_are_no_result(tmp_path: Path) -> No
     results = gather(tmp_path, 2, SECONDS)
     assert told(results.certificate.shared) == [("t1", "t1.a.parquet")]
     assert results.certificate.accepted == 1
-    assert results.certificate.duplicates[0].others == ("t0.a.parquet",)
+    assert told(results.certificate.timed) == [("t0", "t0.a.parquet")]
+    assert results.certificate.duplicates == ()
     assert list(results.trials["status"]) == ["reached", "missing"]
     assert gather(tmp_path, 2, STEPS).certificate.complete
     assert list(gather(tmp_path, 2, STEPS).trials["attempt"]) == ["a", "a"]
+
+
+def test_a_result_of_the_other_timing_is_a_timing_and_no_duplicate(tmp_path: Path) -> None:
+    write(tmp_path, row("t0", "fused", timing=Timing.SHARED, ended=1))
+    write(tmp_path, row("t0", "alone", timing=Timing.EXCLUSIVE, ended=2))
+    write(tmp_path, row("t0", "again", timing=Timing.SHARED, ended=3))
+    write(tmp_path, row("t1", "alone", timing=Timing.EXCLUSIVE, ended=1))
+    write(tmp_path, row("t1", "fused", timing=Timing.SHARED, ended=2))
+    results = gather(tmp_path, 2)
+    assert list(results.trials["attempt"]) == ["fused", "alone"]
+    assert results.certificate.duplicates == (Duplicate("t0", "t0.fused.parquet", ("t0.again.parquet",)),)
+    assert told(results.certificate.timed) == [("t0", "t0.alone.parquet"), ("t1", "t1.fused.parquet")]
+    assert results.certificate.timed[0].reason == "timing exclusive beside the accepted shared"
+    said = certificate_lines(results.certificate)
+    assert "timed: 2 trials with results both alone and in company; of each the first counts" in said
+    assert [line for line in said if "more than one" in line and "t1" in line] == []
+    assert results.certificate.complete
+
+
+def test_seconds_are_predicted_from_the_trials_that_were_trained_alone_as_well(tmp_path: Path) -> None:
+    for i in range(3):
+        write(tmp_path, row(f"t{i}", "fused", timing=Timing.SHARED, steps_to_target=100 * i, seconds=99.0))
+    write(tmp_path, row("t0", "alone", ended=1, steps=50, seconds=1.0))
+    frame = pq.read_table(gather_file(tmp_path, 4)).to_pandas()
+    assert list(frame["attempt"][:3]) == ["fused"] * 3
+    # kind is "a" for t0 and t2; t1's has no timing of its own, so all there are count.
+    assert frame["predicted_seconds_to_target"].tolist()[:3] == [0.0, 2.0, 4.0]
+    assert frame["predicted_seconds_to_target"].isna().tolist() == [False, False, False, True]
+    assert (frame["alone_steps"][0], frame["alone_seconds"][0]) == (50, 1.0)
+    assert frame["alone_seconds"].notna().tolist() == [True, False, False, False]
+    assert frame["seconds_to_target"].isna().all()
+
+
+def gather_file(root: Path, count: int) -> Path:
+    gather(root, count)
+    return root / "collected" / "trials.parquet"
+
+
+@pytest.mark.parametrize("timing", Timing)
+def test_without_both_timings_nothing_looks_like_a_prediction(tmp_path: Path, timing: Timing) -> None:
+    write(tmp_path, row("t0", "a", timing=timing))
+    write(tmp_path, row("t1", "a", timing=timing))
+    write(tmp_path, row("t1", "b", State.FAILED, timing=Timing.EXCLUSIVE))
+    names = pq.read_table(gather_file(tmp_path, 2)).column_names
+    assert not [name for name in names if "alone" in name or "predicted" in name]
 
 
 def test_a_file_may_hold_many_rows_and_its_name_says_nothing(tmp_path: Path) -> None:
@@ -401,7 +449,8 @@ def test_a_plan_sees_one_state_per_trial(tmp_path: Path) -> None:
     assert {trial: item.state for trial, item in seen.items()} == {
         "t0": State.COMPLETE, "t1": State.INTERRUPTED, "t2": State.INTERRUPTED,
     }  # fmt: skip
-    assert seen["t0"] == Observed("t0", State.COMPLETE, "reached", "b ended", "t0.b.parquet", 70, 2.0, "")
+    ended = START + dt.timedelta(seconds=2)
+    assert seen["t0"] == Observed("t0", State.COMPLETE, "reached", "b ended", "t0.b.parquet", 70, 2.0, "", 0, ended)
 
 
 # -- any history
@@ -452,8 +501,9 @@ def test_a_certificate_adds_up_whatever_happened(
     assert set(c.missing) == wanted - {item.trial for item in rows}
     assert sorted(item.trial for item in c.foreign) == sorted(item.trial for item in rows if item.trial == "t5")
     complete = Counter(item.trial for item in rows if item.state is State.COMPLETE)
-    with_result = {item.trial for item in good}
-    assert {d.trial for d in c.duplicates} == {t for t, n in complete.items() if n > 1 and t in with_result & wanted}
+    with_result = {item.trial for item in good} & wanted
+    beside = Counter({d.trial: len(d.others) for d in c.duplicates}) + Counter(item.trial for item in c.timed)
+    assert beside == Counter({t: n - 1 for t, n in complete.items() if n > 1 and t in with_result})
     for spec, line in zip(expected(5), results.trials.to_dict("records"), strict=True):
         mine = sorted((item for item in good if item.trial == spec.id), key=lambda item: (item.ended, item.attempt))
         if mine:

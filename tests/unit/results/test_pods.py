@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from kgen.cli.collect import certificate_lines
-from kgen.results.collect import Results, TrialFile, collect
+from kgen.results.certificate import TrialFile
+from kgen.results.collect import Results, collect
 from kgen.results.folder import FolderStore
 from kgen.results.pods import PODS, PodSeen, PodState, merged, pods_from_bytes, pods_to_bytes
 from kgen.results.rows import State
@@ -117,6 +118,17 @@ def test_an_interrupted_row_is_told_what_was_behind_its_signal(tmp_path: Path) -
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("evicted", ["t0", "t1"])
+def test_trials_of_one_pod_may_have_ended_for_different_reasons(tmp_path: Path, evicted: str) -> None:
+    """One of them failed in it before, as its last message says."""
+    (failed,) = {"t0", "t1"} - {evicted}
+    write(tmp_path, row(evicted, "u", State.INTERRUPTED), row(failed, "u", State.FAILED), name=f"{evicted}.u.1.parquet")
+    pods = [pod(evicted, "u", reason="Evicted", message="its node had no room"), pod(failed, "u", reason="Crash")]
+    results = gather(tmp_path, 2, *pods)
+    assert line(results, evicted)["exit_reason"] == "u ended; Evicted: its node had no room"
+    assert line(results, failed)["exit_reason"] == "u ended"
+
+
 def test_digests_of_images_are_told_and_mixed_ones_are_a_warning(tmp_path: Path) -> None:
     uid = "0" * 36
     write(tmp_path, row("t0", uid))
@@ -190,3 +202,30 @@ def test_bytes_and_back() -> None:
     assert pods_from_bytes(pods_to_bytes(pods)) == pods
     with pytest.raises(ValueError, match="not a whole Parquet file"):
         pods_from_bytes(b"something else")
+
+
+def test_a_pod_of_several_trials_counts_for_each_that_left_no_row(tmp_path: Path) -> None:
+    write(
+        tmp_path, row("t0", "u"), row("t1", "u", State.FAILED), row("t2", "u", State.INTERRUPTED), name="t0.u.1.parquet"
+    )
+    shared = [pod(f"t{number}", "u", at=60) for number in range(4)]
+    certificate = gather(tmp_path, 5, *shared).certificate
+    assert certificate.accepted == 1
+    assert [(each.trial, each.file) for each in certificate.failed] == [("t1", "t0.u.1.parquet"), ("t3", "")]
+    assert [each.trial for each in certificate.interrupted] == ["t2"]
+    assert certificate.missing == ("t4",)
+    assert certificate.digests == ("sha256:1",)
+    again = gather(tmp_path, 5, *shared)
+    assert again.certificate == certificate
+    assert line(again, "t3")["attempt"] == "u"
+    assert [(each.trial, each.attempt) for each in pods_from_bytes((tmp_path / PODS).read_bytes())] == [
+        (f"t{number}", "u") for number in range(4)
+    ]
+
+
+def test_a_later_pod_of_several_says_nothing_of_a_trial_that_failed_before(tmp_path: Path) -> None:
+    write(tmp_path, row("t0", "a", State.FAILED), row("t1", "a", State.INTERRUPTED), name="t0.a.1.parquet")
+    before = [pod(f"t{number}", "a", at=0) for number in range(2)]
+    later = [pod(f"t{number}", "b", at=60) for number in range(2)]
+    certificate = gather(tmp_path, 2, *before, *later).certificate
+    assert [(each.trial, each.file) for each in certificate.failed] == [("t0", "t0.a.1.parquet"), ("t1", "")]
