@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from kgen.render import Rendered
     from kgen.render.manifest import Manifest
     from kgen.report import write_report
-    from kgen.results.collect import Certificate, Results, collect
+    from kgen.results.certificate import Certificate
+    from kgen.results.collect import Results, collect
     from kgen.results.rows import TrialRow
     from kgen.spec import Budget, Objective, Target, TrialSpec
     from kgen.status import TrialStatus
@@ -31,7 +32,7 @@ _HOMES: Final = {
     "Analysis": "kgen.analysis",
     "Api": "kgen.backends.kubernetes.api",
     "Budget": "kgen.spec",
-    "Certificate": "kgen.results.collect",
+    "Certificate": "kgen.results.certificate",
     "Manifest": "kgen.render.manifest",
     "Objective": "kgen.spec",
     "Plan": "kgen.plan",

@@ -18,6 +18,8 @@ ENV_PACKING: Final = "KGEN_PACKING"
 """How this process is to train several trials (:class:`kgen.spec.Packing`); one after another where it is not set."""
 ENV_ATTEMPT: Final = "KGEN_ATTEMPT"
 """Unique name of this start of the process: a pod's UID, or a uuid."""
+ENV_JOB: Final = "KGEN_JOB"
+"""UID of the Job that a pack's pod belongs to: not that of the Job that a retry puts in its place."""
 ENV_RESULTS: Final = "KGEN_RESULTS"
 """Where the sweep's results lie: the folder that holds ``rows/``."""
 ENV_WORKER: Final = "KGEN_WORKER"
@@ -81,6 +83,8 @@ LOCK_FILE: Final = ".lock"
 """Held by the one ``kgen run`` that works there."""
 ROWS_DIR: Final = "rows"
 CHECKPOINTS_DIR: Final = "checkpoints"
+BEGUN_DIR: Final = "begun"
+"""Notes of packs, one file each (:mod:`kgen.trial.begun`)."""
 COLLECTED_DIR: Final = "collected"
 TRIALS_FILE: Final = "trials.parquet"
 CURVES_FILE: Final = "curves.parquet"
@@ -106,6 +110,20 @@ def row_file(trial: str, attempt: str) -> str:
 def pack_row_file(first_trial: str, attempt: str, number: int) -> str:
     """Name of a row file with several trials: the first one's, and which file of this attempt it is."""
     return row_file(first_trial, f"{attempt}.{number}")
+
+
+def may_hold_others(file: str) -> bool:
+    """Whether a row file of that name may have rows of trials that its name does not say.
+
+    >>> may_hold_others(pack_row_file("aaaaaaaaaa", "x", 1)), may_hold_others(row_file("aaaaaaaaaa", "x"))
+    (True, False)
+    """
+    return file.count(".") > row_file("", "").count(".")
+
+
+def begun_file(first_trial: str) -> str:
+    """Name, below the results, of the notes of the pack whose first trial that is."""
+    return f"{BEGUN_DIR}/{first_trial}.json"
 
 
 # -- names that Kubernetes accepts ------------------------------------------------------------------------------
@@ -156,6 +174,8 @@ LABEL_MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 LABEL_VERSION: Final = "app.kubernetes.io/version"
 LABEL_INDEX: Final = "batch.kubernetes.io/job-completion-index"
 """Label and annotation that the Job controller gives to the pods of an indexed Job."""
+LABEL_JOB: Final = "batch.kubernetes.io/controller-uid"
+"""Label that the Job controller gives to a Job's pods: the Job's UID."""
 LABEL_QUEUE: Final = "kueue.x-k8s.io/queue-name"
 """Says that Kueue decides when a Job may start."""
 LABEL_QUEUE_PRIORITY: Final = "kueue.x-k8s.io/priority-class"
@@ -180,6 +200,8 @@ SWEEP_CONFIG_MAP_PREFIX: Final = "kgen-sweep-"
 TRIALS_CONFIG_MAP_PREFIX: Final = "kgen-trials-"
 FILES_CONFIG_MAP_PREFIX: Final = "kgen-files-"
 CONFIG_MAP_SWEEP_KEY: Final = "sweep.yaml"
+CONFIG_MAP_TRIALS_KEY: Final = "trials.jsonl"
+"""Key and file name of a pack's trials: the JSON of one per line."""
 TRAINER_CONTAINER: Final = "trainer"
 
 

@@ -8,8 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kgen.names import job_name
-from kgen.spec import Budget, TrialSpec, Value, text_of
+from kgen.spec import Budget, Packing, TrialSpec, Value, text_of
 from kgen.status import Reason, Row, State, TrialStatus
 
 
@@ -71,6 +70,8 @@ class Plan:
     orphans: tuple[str, ...] = ()
     """Jobs of this sweep on the cluster whose trials the file does not (or no longer) ask for. Never deleted by
     itself."""
+    packing: Packing = Packing.SEQUENTIAL
+    """Fused: each of the ``workers`` trains many at the same time."""
 
     @property
     def counts(self) -> dict[Action, int]:
@@ -111,6 +112,7 @@ def plan(
     budget: Budget,
     workers: int,
     seconds_per_trial: float | None = None,
+    packing: Packing = Packing.SEQUENTIAL,
 ) -> Plan:
     """One action per trial. ``seen`` maps a trial's id to what its rows say and why."""
     planned = []
@@ -122,7 +124,7 @@ def plan(
             planned.append(PlannedTrial(trial, Action.DONE))
         else:
             planned.append(PlannedTrial(trial, Action.RETRY, f"{state}: {reason}"))
-    return Plan(name, tuple(planned), budget, workers, seconds_per_trial)
+    return Plan(name, tuple(planned), budget, workers, seconds_per_trial, packing=packing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,49 +133,56 @@ class JobSeen:
 
     spec: str
     """Its label ``kgen.dev/spec``."""
-    trial: str
-    """Its label ``kgen.dev/trial``; something else than the trial of its name where kgen did not make it."""
+    statuses: Mapping[str, TrialStatus]
+    """Its trials, in its order, and where each stands; none where kgen did not make it."""
     image: str
-    status: TrialStatus
     is_going: bool = False
     """Whether it is being deleted."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobWanted:
+    """The Job that a trial should have."""
+
+    name: str
+    spec: str
+    """Hash of its manifest."""
 
 
 def plan_jobs(
     name: str,
     trials: Sequence[TrialSpec],
-    specs: Mapping[str, str],
+    wanted: Mapping[str, JobWanted],
     jobs: Mapping[str, JobSeen],
     rows: Mapping[str, tuple[Row, str]],
     *,
     budget: Budget,
     image: str,
-    workers: int = 1,
-    seconds_per_trial: float | None = None,
     rerun_stale: bool = False,
     replace_running: bool = False,
 ) -> Plan:
     """One action per trial for a cluster.
 
-    ``specs`` maps a trial to the hash of the Job that it should have, ``jobs`` the names of Jobs that are there to
-    what was seen of them, ``rows`` a trial to what the results say of it and the image that made it.
+    ``wanted`` maps a trial to the Job that it should have, alone or with others, and lacks those that need none because
+    they are done; ``jobs`` the names of Jobs that are there to what was seen of them, ``rows`` a trial to what the
+    results say of it and the image that made it.
     """
     planned = []
-    wanted = {job_name(name, trial.id) for trial in trials}
     for trial in trials:
-        job = jobs.get(job_name(name, trial.id))
-        action, reason = _action(trial.id, specs[trial.id], job, rows.get(trial.id), image, replace_running)
+        mine = wanted.get(trial.id, JobWanted("", ""))
+        job = jobs.get(mine.name)
+        action, reason = _action(trial.id, mine.spec, job, rows.get(trial.id), image, replace_running)
         if action is Action.DONE_OTHER_IMAGE and rerun_stale:
             action = Action.CREATE if job is None else Action.REPLACE
         planned.append(PlannedTrial(trial, action, reason))
-    orphans = tuple(sorted(jobs.keys() - wanted))
-    return Plan(name, tuple(planned), budget, workers, seconds_per_trial, orphans)
+    orphans = tuple(sorted(jobs.keys() - {job.name for job in wanted.values()}))
+    return Plan(name, tuple(planned), budget, 1, None, orphans)
 
 
 def _action(
     trial: str, spec: str, job: JobSeen | None, seen: tuple[Row, str] | None, image: str, replace_running: bool
 ) -> tuple[Action, str]:
-    if job is not None and job.trial != trial:
+    if job is not None and trial not in job.statuses:
         return Action.CONFLICT, "a Job of its name is there that kgen did not make"
     if seen is not None and seen[0].state == "complete":
         return _done(seen[1], image)
@@ -181,14 +190,15 @@ def _action(
         return Action.CREATE, f"{seen[0].state}: {seen[0].reason}" if seen else ""
     if job.is_going:
         return Action.REPLACE, "its Job is being deleted"
-    status = job.status
+    status = job.statuses[trial]
     same = job.spec == spec
     if status.state is State.SUCCEEDED:
         if status.reason is Reason.NO_ROW:
             return Action.FAILED, status.message
         return _done(job.image, image)
     if status.state is State.FAILED:
-        return (Action.FAILED if same else Action.REPLACE), status.message
+        others_run = any(other.state is State.RUNNING for other in job.statuses.values()) and not replace_running
+        return (Action.FAILED if same or others_run else Action.REPLACE), status.message
     if same or (status.state is State.RUNNING and not replace_running):
         return Action.KEEP, "" if same else "running with an older manifest"
     return Action.REPLACE, "its manifest has changed"

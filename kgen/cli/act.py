@@ -54,8 +54,8 @@ def retry(
 ) -> None:
     """Print each Job."""
     from kgen.cli.submit import Printer
-    from kgen.workflow.act import retry as retry_trials
-    from kgen.workflow.observe import see_trial
+    from kgen.workflow.named import see_named
+    from kgen.workflow.retry import retry as retry_trials
 
     if trials and (failed or missing):
         found = "trials, and --failed or --missing"
@@ -63,7 +63,7 @@ def retry(
     printer = Printer()
     api, name = find_sweep(sweep, kubeconfig, context, namespace)
     if not trials and not (failed or missing):
-        trials, name = [name], see_trial(api, name)[0]
+        trials, name = [name], see_named(api, name).sweep
     # Of those that failed and are deleted already, some may be missing then.
     again = typed() + (" --missing" if failed and not missing else "")
     jobs = retry_trials(api, name, printer.event, again=again, trials=trials or (), failed=failed, missing=missing)

@@ -9,10 +9,11 @@ import typer
 from kgen.cli.arguments import Context, Kubeconfig, Namespace
 from kgen.cli.in_cluster import InCluster, ServiceAccount, collect_in_cluster
 from kgen.cli.results import Image, Results, SweepOrFile, fetch_results
+from kgen.cli.text import count
 from kgen.errors import InputError
 
 if TYPE_CHECKING:
-    from kgen.results.collect import Certificate
+    from kgen.results.certificate import Certificate
 
 
 def register(app: typer.Typer) -> None:
@@ -66,6 +67,9 @@ def certificate_lines(certificate: Certificate) -> list[str]:
     for word, files in (("failed", c.failed), ("interrupted", c.interrupted), ("on a shared device", c.shared)):
         lines += [f"{word}: {item.trial} ({item.reason}; {item.file or 'no row'})" for item in files]
     lines += [f"more than one result: {d.trial}, {d.accepted} counts, not {', '.join(d.others)}" for d in c.duplicates]
+    if c.timed:
+        timed = count(len({item.trial for item in c.timed}), "trial")
+        lines.append(f"timed: {timed} with results both alone and in company; of each the first counts")
     lines += [f"damaged: {item.file} ({item.reason})" for item in c.damaged]
     lines += [f"foreign: {item.file} (trial {item.trial}: {item.reason})" for item in c.foreign]
     for word, different in (("images", c.images), ("image digests", c.digests), ("revisions", c.revisions)):

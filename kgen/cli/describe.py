@@ -1,4 +1,4 @@
-"""``kgen describe``: one trial or sweep with everything that a person would ask for next."""
+"""``kgen describe``: one trial, Job or sweep with everything that a person would ask for next."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from kgen.cli.arguments import Context, Kubeconfig, Namespace, SweepName, connec
 
 if TYPE_CHECKING:
     from kgen.status import Object
+    from kgen.workflow.named import Named
     from kgen.workflow.observe import SeenSweep, SeenTrial
 
 TrialName = Annotated[str, typer.Argument(metavar="TRIAL", help="A trial's id, or the name of its Job")]
@@ -27,12 +28,12 @@ def register(app: typer.Typer) -> None:
 
 
 def trial(name: TrialName, namespace: Namespace = None, context: Context = None, kubeconfig: Kubeconfig = None) -> None:
-    """Print everything of a trial."""
-    from kgen.workflow.observe import see_trial
+    """Print everything of a trial, or of a Job of several."""
+    from kgen.workflow.named import see_named
 
     api = connect(kubeconfig, context, namespace)
-    sweep, found, events = see_trial(api, name)
-    for line in trial_lines(sweep, found, events, api.namespace):
+    found = see_named(api, name)
+    for line in (job_lines if found.job_name else trial_lines)(found, api.namespace):
         print(line)
 
 
@@ -45,17 +46,58 @@ def sweep(name: SweepName, namespace: Namespace = None, context: Context = None,
         print(line)
 
 
-def trial_lines(sweep: str, seen: SeenTrial, events: list[Object], namespace: str) -> Iterator[str]:
+def job_lines(found: Named, namespace: str) -> Iterator[str]:
+    """A Job of several trials in lines."""
+    from kgen.cli.get import status_word
+    from kgen.cli.table import table
+    from kgen.status import explain
+
+    first = next((trial for trial in found.trials if trial.status.of_pack), found.trials[0])
+    status = first.status
+    done = sum(trial.has_result for trial in found.trials)
+    yield _field("Job", found.job_name)
+    yield _field("Sweep", found.sweep)
+    yield _field("Namespace", namespace)
+    yield _field("Trials", f"{len(found.trials)}, {done} with a result")
+    if status.of_pack and not first.has_result:
+        yield _field("Status", status_word(status))
+        if status.message:
+            yield _field("Message", status.message)
+        if advice := explain(status):
+            yield _field("Next", advice)
+    yield from _facts(first)
+    rows = [[trial.id, status_word(trial.status), _one_line(trial)] for trial in found.trials]
+    for line in table(["TRIAL", "STATUS", "MESSAGE"], rows):
+        yield f"  {line}"
+    yield from _pods(first)
+    yield from _events(found.events)
+
+
+def _one_line(trial: SeenTrial) -> str:
+    return (trial.status.message if trial.status.message and not trial.status.of_pack else "") or "<none>"
+
+
+def _facts(seen: SeenTrial) -> Iterator[str]:
+    status = seen.status
+    yield _field("Attempts", str(status.attempts))
+    yield _field("Node", status.node or "<none>")
+    for label, moment in (("Created", status.created), ("Started", status.started), ("Ended", status.ended)):
+        yield _field(label, _when(moment))
+
+
+def trial_lines(found: Named, namespace: str) -> Iterator[str]:
     """A trial in lines."""
     from kgen.cli.get import status_word
     from kgen.cli.text import short
     from kgen.status import explain
 
+    seen = found.trials[0]
     status = seen.status
     yield _field("Trial", seen.id)
-    yield _field("Sweep", sweep)
+    yield _field("Sweep", found.sweep)
     yield _field("Namespace", namespace)
-    yield _field("Job", str(status.address) if status.address else "<none>")
+    shared = f", which {len(seen.pack)} trials share" if seen.pack else ""
+    yield _field("Job", f"{status.address or '<none>'}{shared}")
     yield _field("Seed", str(seen.seed))
     yield "Parameters:"
     width = max((len(key) for key in seen.parameters), default=0)
@@ -68,12 +110,9 @@ def trial_lines(sweep: str, seen: SeenTrial, events: list[Object], namespace: st
         yield _field("Next", advice)
     if status.outcome:
         yield _field("Outcome", status.outcome)
-    yield _field("Attempts", str(status.attempts))
-    yield _field("Node", status.node or "<none>")
-    for label, moment in (("Created", status.created), ("Started", status.started), ("Ended", status.ended)):
-        yield _field(label, _when(moment))
+    yield from _facts(seen)
     yield from _pods(seen)
-    yield from _events(events)
+    yield from _events(found.events)
 
 
 def _pods(seen: SeenTrial) -> Iterator[str]:

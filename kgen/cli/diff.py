@@ -49,30 +49,32 @@ def diff(
         print(line)
     sys.stdout.flush()
     refuse(prepared)
-    if prepared.shared or prepared.plan.pending:
+    if prepared.has_work:
         raise typer.Exit(DIFFERS)
 
 
 def _lines(prepared: Prepared) -> Iterator[str]:
+    from kgen.cli.forecast import of_job
     from kgen.cli.text import parameters
     from kgen.plan import Action
 
     for manifest in prepared.shared:
         yield f"{'~' if manifest.name in prepared.stale else '+'} configmap/{manifest.name}"
+    for manifest in prepared.config_maps:
+        yield f"+ configmap/{manifest.name}"
     signs = {Action.CREATE: "+", Action.REPLACE: "~", Action.CONFLICT: "!"}
+    replaced = {manifest.name for manifest in prepared.having(Action.REPLACE)}
     shown = 0
-    for item in prepared.plan.planned:
-        if item.action not in signs:
-            continue
-        reason = f"  ({item.reason})" if item.reason else ""
-        manifest = prepared.jobs[item.trial.id]
-        yield f"{signs[item.action]} job.batch/{manifest.name}  {parameters(item.trial)}{reason}"
-        if item.action is Action.REPLACE and shown < _SHOWN:
+    for manifest, items in prepared.by_job(item for item in prepared.plan.planned if item.action in signs):
+        action = Action.REPLACE if manifest.name in replaced else items[0].action
+        reason = f"  ({items[0].reason})" if items[0].reason else ""
+        yield f"{signs[action]} job.batch/{manifest.name}  {of_job(manifest, items, parameters)}{reason}"
+        if action is Action.REPLACE and shown < _SHOWN:
             shown += 1
             wanted = manifest.object()
-            yield from _difference(restricted(prepared.existing[item.trial.id], wanted), wanted)
-    if shown == _SHOWN and prepared.plan.counts[Action.REPLACE] > _SHOWN:
-        yield f"    (of {prepared.plan.counts[Action.REPLACE]:,} Jobs that change, the first {_SHOWN} in detail)"
+            yield from _difference(restricted(prepared.existing[manifest.name], wanted), wanted)
+    if shown == _SHOWN and len(replaced) > _SHOWN:
+        yield f"    (of {len(replaced):,} Jobs that change, the first {_SHOWN} in detail)"
     for name in prepared.plan.orphans:
         yield f"? job.batch/{name}  (not in the file; left alone)"
 

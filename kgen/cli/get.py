@@ -124,13 +124,18 @@ def _show(chosen: _Named, namespace: str, output: ListOutput | None, *, several:
         print(dump({"items": [trial_json(name, trial) for name, trial in chosen]}, Output(output)))
         return
     if output is ListOutput.NAME:
-        _print(f"job.batch/{trial.status.address}" for _, trial in chosen if trial.job is not None)
+        _print(dict.fromkeys(f"job.batch/{trial.status.address}" for _, trial in chosen if trial.job is not None))
         return
     if not chosen:
         _nothing(namespace)
         return
-    lines = trial_lines(chosen, wide=output is ListOutput.WIDE, several=several)
+    lines = trial_lines(chosen, wide=output is ListOutput.WIDE, several=several, jobs=_share_jobs(chosen))
     _print(lines if header else lines[1:])
+
+
+def _share_jobs(found: _Named) -> bool:
+    """Whether trials have Jobs that are not told by their own names."""
+    return any(trial.pack for _, trial in found)
 
 
 @contextmanager
@@ -167,11 +172,13 @@ def _watch(api: Api, name: str, choose: Choose, *, wide: bool, header: bool) -> 
 
     with Following.stored(api, name, on_trouble=trouble) as following:
         changed = list(following.see().trials)
+        spec = following.see().spec
+        jobs = spec.trials_per_pod > 1 if spec is not None else any(trial.pack for trial in changed)
         widths: list[int] = []
         while True:
             everything = [(name, trial) for trial in following.see().trials]
             chosen = choose([(name, trial) for trial in changed], of=everything)
-            lines = trial_lines(chosen, wide=wide, several=False, widths=widths) if chosen else []
+            lines = trial_lines(chosen, wide=wide, several=False, jobs=jobs, widths=widths) if chosen else []
             for line in lines if header else lines[1:]:
                 print(line, flush=True)
             header = header and not lines
@@ -179,17 +186,22 @@ def _watch(api: Api, name: str, choose: Choose, *, wide: bool, header: bool) -> 
 
 
 def trial_lines(
-    chosen: Sequence[tuple[str, SeenTrial]], *, wide: bool, several: bool, widths: list[int] | None = None
+    chosen: Sequence[tuple[str, SeenTrial]],
+    *,
+    wide: bool,
+    several: bool,
+    jobs: bool = False,
+    widths: list[int] | None = None,
 ) -> list[str]:
-    """The table of trials with its header. ``widths`` are those of the columns of lines before, and become those of
-    these."""
+    """The table of trials with its header. ``jobs``: the wide one names their Jobs, because some share one. ``widths``
+    are those of the columns of lines before, and become those of these."""
     from kgen.cli.table import age, table
     from kgen.cli.text import short
 
     now = datetime.now(UTC)
     header = ["NAME", *(["SWEEP"] if several else []), "STATUS", _PARAMETERS, "AGE"]
     if wide:
-        header[-1:] = ["ATTEMPTS", "OUTCOME", "POD", "NODE", "MESSAGE", "AGE"]
+        header[-1:] = [*(["JOB"] if jobs else []), "ATTEMPTS", "OUTCOME", "POD", "NODE", "MESSAGE", "AGE"]
     rows = []
     for name, trial in chosen:
         status = trial.status
@@ -197,6 +209,7 @@ def trial_lines(
         row = [trial.id, *([name] if several else []), status_word(status), words]
         if wide:
             row += [
+                *([trial.job_name or "<none>"] if jobs else []),
                 str(status.attempts),
                 status.outcome or "<none>",
                 status.pod or "<none>",

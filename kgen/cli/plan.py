@@ -54,17 +54,18 @@ def plan(
     elif output is not None:
         print(dump(to_json(made), output))
     else:
-        print("\n".join(_lines(made, str(file))))
+        print("\n".join(_lines(made, spec, str(file))))
 
 
 def _for_cluster(spec: SweepSpec, api: Api, namespace: str, output: Output | None) -> None:
     from kgen.cli import forecast
+    from kgen.plan import Action
     from kgen.workflow.prepare import prepare
     from kgen.workflow.submit import refuse
 
     prepared = prepare(spec, api, namespace=namespace)
     if output is Output.NAME:
-        print("\n".join(f"job.batch/{prepared.jobs[item.trial.id].name}" for item in prepared.plan.planned))
+        print("\n".join(f"job.batch/{job.name}" for job in prepared.having(*Action)))
         return
     if output is not None:
         print(dump(forecast.to_json(prepared), output))
@@ -73,7 +74,7 @@ def _for_cluster(spec: SweepSpec, api: Api, namespace: str, output: Output | Non
         print(line)
     print(flush=True)
     refuse(prepared)
-    verb = "submit" if prepared.plan.pending or prepared.shared else "wait"
+    verb = "submit" if prepared.has_work else "wait"
     print(f"next: {shlex.join(['kgen', verb, str(spec.file), *cluster_options()])}")
 
 
@@ -86,6 +87,7 @@ def to_json(made: Plan) -> dict[str, Any]:
         "trials": len(made.planned),
         "counts": {str(action): count for action, count in made.counts.items()},
         "parameters": ranges([item.trial for item in made.planned]),
+        "packing": str(made.packing),
         "workers": made.workers,
         "worst_case": {"steps": made.worst_steps, "seconds": made.worst_seconds},
         "expected_seconds": made.expected_seconds,
@@ -102,12 +104,12 @@ def to_json(made: Plan) -> dict[str, Any]:
     }
 
 
-def _lines(made: Plan, file: str) -> list[str]:
-    from kgen.cli.text import command, count, duration, short
+def _lines(made: Plan, spec: SweepSpec, file: str) -> list[str]:
+    from kgen.cli.text import at_a_time, command, count, duration, short
     from kgen.plan import Action, ranges
 
     counts = made.counts
-    lines = [f"sweep {made.name}: {count(len(made.planned), 'trial')}, {made.workers} at a time", ""]
+    lines = [f"sweep {made.name}: {count(len(made.planned), 'trial')}, {at_a_time(made)}", ""]
     known = ranges([item.trial for item in made.planned], short)
     width = max(len(name) for name in known)
     lines += [f"  {name:<{width}}  {text}" for name, text in known.items()]
@@ -119,10 +121,21 @@ def _lines(made: Plan, file: str) -> list[str]:
         lines.append(f"at most {_worst(made)}")
         if made.expected_seconds is not None:
             lines.append(f"about {duration(made.expected_seconds)}, as fast as those that are done")
-        lines.append(f"next: {command('run', file)}")
-    else:
-        lines.append(f"next: {command('report', file)}")
+    timed = _to_be_timed(made, spec)
+    if timed:
+        lines.append(f"then {count(timed, 'trial')} once more, each alone, to know its seconds")
+    lines.append(f"next: {command('run' if waiting or timed else 'report', file)}")
     return lines
+
+
+def _to_be_timed(made: Plan, spec: SweepSpec) -> int:
+    """How many trials a run trains again after all have a result, if none of them diverges."""
+    from kgen.spec import Packing
+    from kgen.workflow.timing import timing_sample
+
+    if made.packing is Packing.FUSED and made.pending:
+        return min(spec.timing_sample, len(made.planned))
+    return len(timing_sample(spec))
 
 
 def _worst(made: Plan) -> str:

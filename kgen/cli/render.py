@@ -36,9 +36,8 @@ def render(
     for note in rendered.notes:
         print(f"kgen: note: {note}", file=sys.stderr)
     if output is None:
-        for group in (rendered.shared, rendered.jobs):
-            for manifest in group:
-                print(f"---\n{dump(manifest.object(), Output.YAML)}")
+        for manifest in rendered.objects():
+            print(f"---\n{dump(manifest.object(), Output.YAML)}")
         return
     written = write_manifests(rendered, spec.name, output)
     removed = f", {count(written.removed, 'file')} removed" if written.removed else ""

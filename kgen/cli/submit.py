@@ -108,10 +108,9 @@ def _render_only(file: Path, namespace: str) -> None:
     from kgen.workflow.render import render_sweep
 
     rendered = render_sweep(load(file), namespace=namespace)
-    for manifest in rendered.shared:
-        print(f"configmap/{manifest.name} created (dry run)")
-    for manifest in rendered.jobs:
-        print(f"job.batch/{manifest.name} created (dry run)")
+    for manifest in rendered.objects():
+        kind = "job.batch" if manifest.kind == "Job" else "configmap"
+        print(f"{kind}/{manifest.name} created (dry run)")
     for note in rendered.notes:
         print(f"note: {note}")
 
@@ -122,15 +121,17 @@ def _server_dry_run(prepared: Prepared) -> None:
     for manifest in prepared.shared:
         what = "configured" if manifest.name in prepared.stale else "created"
         print(f"configmap/{manifest.name} {what} (server dry run)")
-    for item in prepared.plan.planned:
-        if item.action.runs:
-            what = "replaced" if item.action is Action.REPLACE else "created"
-            print(f"job.batch/{prepared.jobs[item.trial.id].name} {what} (server dry run)")
+    for manifest in prepared.config_maps:
+        print(f"configmap/{manifest.name} created (server dry run)")
+    replaced = {manifest.name for manifest in prepared.having(Action.REPLACE)}
+    for manifest in prepared.having(*(action for action in Action if action.runs)):
+        what = "replaced" if manifest.name in replaced else "created"
+        print(f"job.batch/{manifest.name} {what} (server dry run)")
 
 
 def _ask(prepared: Prepared, doubt: str | None, *, yes: bool) -> None:
     """Ask where a person is there; without one go on, unless there is a doubt that only --yes removes."""
-    if yes or not (prepared.plan.pending or prepared.shared):
+    if yes or not prepared.has_work:
         return
     if sys.stdin.isatty() and sys.stdout.isatty():
         if doubt:
@@ -151,7 +152,7 @@ def _detached(prepared: Prepared, api: Api) -> None:
         others = f", {len(done.unchanged):,} created by somebody else" if done.unchanged else ""
         printer.say(f"{count(len(done.created), 'Job')} created{others}")
         printer.say(f"next: {cluster_command('get trials', name, api)}, or {cluster_command('wait', name, api)}")
-    elif not prepared.shared:
+    elif not prepared.has_work:
         printer.say("nothing to do")
 
 
@@ -223,7 +224,7 @@ def _by_job(
 
 def _attached(prepared: Prepared, api: Api, max_failures: int | None, since: datetime | None = None) -> None:
     from kgen.cli.watching import Lines, failures, success
-    from kgen.workflow.submit import submit_attached
+    from kgen.workflow.attached import submit_attached
 
     name = prepared.spec.name
     try:

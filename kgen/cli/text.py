@@ -9,10 +9,11 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kgen.spec import TrialSpec, text_of
+from kgen.spec import Packing, TrialSpec, text_of
 
 if TYPE_CHECKING:
     from kgen.analysis import Analysis
+    from kgen.plan import Plan
 
 
 def duration(seconds: float) -> str:
@@ -43,6 +44,13 @@ def typed() -> str:
 def count(number: int, noun: str) -> str:
     """``1 trial``, ``2 trials``."""
     return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
+def at_a_time(plan: Plan) -> str:
+    """How many trials a run trains at the same time, in words."""
+    if plan.packing is Packing.FUSED:
+        return "fused in one process" if plan.workers == 1 else f"fused in {plan.workers} processes"
+    return f"{plan.workers} at a time"
 
 
 def parameters(trial: TrialSpec, *, seed: bool = False) -> str:

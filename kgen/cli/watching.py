@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
@@ -32,11 +32,8 @@ class Lines:
 
     def show(self, seen: SeenSweep, changed: list[SeenTrial]) -> None:
         """As Watcher."""
-        from kgen.status import State
-
-        for trial in changed:
-            if trial.status.state is State.FAILED:
-                self.say(f"failed: {trial.id} {_words(trial)}: {trial.status.message}")
+        for failed in _failed(changed):
+            self.say(failed)
         line = _counts(seen)
         now = self._clock()
         if self._quiet or line == self._last or (now - self._when < _PAUSE and not seen.ended):
@@ -47,6 +44,24 @@ class Lines:
     def say(self, line: str) -> None:
         """As Watcher."""
         print(line, file=sys.stderr, flush=True)
+
+
+def _failed(changed: Iterable[SeenTrial]) -> Iterator[str]:
+    """A line for each trial that failed, and one for each Job that failed for several."""
+    from collections import Counter
+
+    from kgen.status import State
+
+    jobs: Counter[tuple[str, str]] = Counter()
+    for trial in changed:
+        if trial.status.state is not State.FAILED:
+            continue
+        if trial.status.of_pack and trial.job is not None:
+            jobs[trial.job_name, trial.status.message] += 1
+        else:
+            yield f"failed: {trial.id} {_words(trial)}: {trial.status.message}"
+    for (job, message), number in jobs.items():
+        yield f"failed: {job} with {count(number, 'trial')}: {message}"
 
 
 def _words(trial: SeenTrial) -> str:
@@ -101,4 +116,6 @@ def failures(seen: SeenSweep, api: Api, deleted: Mapping[str, str] = MappingProx
 def verdict_lines(waited: Waited) -> list[str]:
     """Why a sweep can't succeed any more."""
     lines = [waited.verdict.stop] if waited.verdict.stop else []
-    return lines + [f"{trial}: {why}" for trial, why in list(waited.verdict.give_up.items())[:_CAUSES]]
+    jobs = {trial.id: trial.job_name for trial in waited.seen.trials if trial.pack}
+    stuck = dict.fromkeys(f"{jobs.get(trial) or trial}: {why}" for trial, why in waited.verdict.give_up.items())
+    return lines + list(stuck)[:_CAUSES]

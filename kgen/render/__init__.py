@@ -1,17 +1,20 @@
-"""TrialSpecs → the objects for a cluster: the Job of each trial, and what they share."""
+"""TrialSpecs → the objects for a cluster: the Job of each trial, or of several, and what they share."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 
+from kgen.packs import Pack, packs
 from kgen.render.jobs import Jobs, check_namespace
 from kgen.render.manifest import Manifest
 from kgen.render.objects import files_manifest, sweep_manifest
-from kgen.spec import TrialSpec
+from kgen.render.pack_objects import ConfigMaps
+from kgen.spec import Packing, TrialSpec
 from kgen.sweep import SweepSpec
+from kgen.sweep.sweepspec import BUILT_IN
 
-__all__ = ["Manifest", "Rendered", "render"]
+__all__ = ["Manifest", "Rendered", "first_packs", "render", "render_packs"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,22 +23,57 @@ class Rendered:
 
     shared: tuple[Manifest, ...]
     """The sweep's ConfigMap, then that of ``trainer.files`` if there are any."""
+    config_maps: ConfigMaps
+    """One for each Job of several trials, which it must be there before; made when they are gone through."""
     jobs: Sequence[Manifest]
-    """One Job per trial, in order; each is made when it is asked for, so that 100,000 need no memory."""
+    """One Job per pack, in order; each is made when it is asked for, so that 100,000 need no memory."""
+    alone: Set[str]
+    """Trials that have a Job of their own."""
     notes: tuple[str, ...]
-    """What kgen changed in a template, for people to read."""
+    """What kgen changed in a template, and what the sweep may not get of its GPUs, for people to read."""
+
+    def objects(self) -> Iterator[Manifest]:
+        """All of them, each after what it needs."""
+        yield from self.shared
+        yield from (config_map for _, config_map in self.config_maps)
+        yield from self.jobs
+
+
+def first_packs(spec: SweepSpec, trials: Sequence[TrialSpec]) -> tuple[Pack, ...]:
+    """The Jobs of these trials where none of them has one."""
+    return packs(trials, spec.trials_per_pod, by_seed=spec.packing is Packing.FUSED)
 
 
 def render(spec: SweepSpec, trials: Sequence[TrialSpec], *, namespace: str = "") -> Rendered:
-    """The objects of these trials; the same bytes on every run and machine.
+    """The objects of these trials where none of them has a Job, see :func:`render_packs`."""
+    return render_packs(spec, first_packs(spec, trials), namespace=namespace)
+
+
+def render_packs(spec: SweepSpec, packs: Sequence[Pack], *, namespace: str = "") -> Rendered:
+    """The objects of the sweep with these Jobs; the same bytes on every run and machine.
 
     They say the namespace, or that of the sweep file; without either none. Raises InputError with every mistake in the
     sweep file or its template that only a cluster sees; there is none left in what it returns.
     """
     check_namespace(namespace)
     namespace = namespace or spec.kubernetes.namespace
-    jobs = Jobs(spec, trials, namespace)
+    jobs = Jobs(spec, packs, namespace)
+    alone = frozenset(pack.id for pack in packs if pack.is_single)
     shared = [sweep_manifest(spec, namespace)]
     if spec.trainer.files:
         shared.append(files_manifest(spec, namespace))
-    return Rendered(tuple(shared), jobs, jobs.notes)
+    notes = (*jobs.notes, *_not_fused(spec, packs))
+    return Rendered(tuple(shared), ConfigMaps(spec, packs, namespace), jobs, alone, notes)
+
+
+def _not_fused(spec: SweepSpec, packs: Sequence[Pack]) -> Iterator[str]:
+    """That a GPU keeps kgen's own trainer from training the trials of a pod together."""
+    given = spec.kubernetes
+    asked = [f"{name}: {number}" for name, number in given.accelerators.items()]
+    asked += ["resource_claims"] if given.resource_claims else []
+    is_fused = spec.packing is Packing.FUSED and spec.trainer.command == BUILT_IN
+    if asked and is_fused and not all(pack.is_single for pack in packs):
+        yield (
+            f"{', '.join(asked)}: kgen's own trainer trains fused trials on processors; on a GPU those of a pod are "
+            "trained one after another, with kubernetes.resources {nvidia.com/gpu: 0} together"
+        )

@@ -1,4 +1,4 @@
-"""A Job in the making: the template's tree, one trial's values for its holes, and what is wrong with it so far."""
+"""A Job in the making: the template's tree, one pack's values for its holes, and what is wrong with it so far."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ class Slot(enum.IntEnum):
 
     NAME = 0
     ID = 1
+    """Of the pack; that of the trial where the Job is one trial's."""
     PARAMETERS = 2
-    """JSON text."""
+    """JSON text; of one trial only, as the next two."""
     SEED = 3
     """Text."""
     TRIAL = 4
@@ -31,6 +32,18 @@ class Slot(enum.IntEnum):
     """List of words."""
     SPEC = 6
     """Hash of the manifest, filled in last."""
+    TRIALS = 7
+    """Ids with commas between them."""
+    CONFIG_MAP = 8
+    """Name of that which holds a pack's trials."""
+
+
+@dataclass(frozen=True, slots=True)
+class PackKind:
+    """What the Jobs of packs may differ by, beside the values in their holes."""
+
+    deadline: int | None
+    """Seconds of the pod, for all its trials."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +70,12 @@ class Merged:
 class Draft:
     """Reads the tree as the template's author meant it, and collects mistakes and notes."""
 
-    def __init__(self, spec: SweepSpec, namespace: str, values: Sequence[Any], origins: Origins, tree: Any) -> None:
+    def __init__(
+        self, spec: SweepSpec, namespace: str, values: Sequence[Any], origins: Origins, tree: Any, pack: PackKind | None
+    ) -> None:
         self.spec = spec
+        self.pack = pack
+        """None for the Job of one trial."""
         self.namespace = namespace
         self.values = values
         self.origins = origins
@@ -68,7 +85,7 @@ class Draft:
         """Of the container that trains."""
 
     def value(self, leaf: Any) -> Any:
-        """What a leaf is for the trial at hand; anything else is itself."""
+        """What a leaf is for the pack at hand; anything else is itself."""
         return leaf.value(self.values) if isinstance(leaf, Hole | Text) else leaf
 
     def wrong(self, path: FieldPath, found: str, allowed: str) -> None:

@@ -11,11 +11,13 @@ from kgen import names
 from kgen.render.draft import POD, Draft, Slot
 from kgen.render.settings import LABEL_SHARING, SHARED_STRATEGIES
 from kgen.render.tree import Hole, fill
-from kgen.spec import Timing
+from kgen.spec import Packing, Timing
 from kgen.sweep.sweepspec import Scheme, Sharing
 
 RESULTS_MOUNT: Final = "/results"
 """Where the results' claim is mounted."""
+TRIALS_MOUNT: Final = "/kgen/trials"
+"""Where a pack's ConfigMap is mounted."""
 _GONE_WITH_THE_POD: Final = frozenset(
     ("configMap", "downwardAPI", "emptyDir", "ephemeral", "image", "projected", "secret")
 )
@@ -36,7 +38,7 @@ class Environment:
         draft, container = self._draft, self._container
         trainer, kubernetes = draft.spec.trainer, draft.spec.kubernetes
         own = [
-            _variable(names.ENV_TRIAL, Hole(Slot.TRIAL)),
+            *self._what_to_train(),
             _from(names.ENV_ATTEMPT, {"fieldRef": {"fieldPath": "metadata.uid"}}),
             _from(names.ENV_NODE, {"fieldRef": {"fieldPath": "spec.nodeName"}}),
             _variable(names.ENV_RESULTS, self._results()),
@@ -66,6 +68,15 @@ class Environment:
         cores = self._cores()
         threads = [_variable(name, cores) for name in names.THREAD_VARIABLES if cores and name not in taken]
         return [*own, *threads, *kept]
+
+    def _what_to_train(self) -> Iterator[dict[str, Any]]:
+        """The trial, or the file that has those of a pack."""
+        if self._draft.pack is None:
+            yield _variable(names.ENV_TRIAL, Hole(Slot.TRIAL))
+        else:
+            yield _variable(names.ENV_TRIALS, f"{TRIALS_MOUNT}/{names.CONFIG_MAP_TRIALS_KEY}")
+            yield _variable(names.ENV_PACKING, str(self._draft.spec.packing))
+            yield _from(names.ENV_JOB, {"fieldRef": {"fieldPath": f"metadata.labels['{names.LABEL_JOB}']"}})
 
     def _cores(self) -> str:
         """Threads for work on a CPU: as many as the container may use cores, because libraries see all of the node's,
@@ -129,7 +140,9 @@ class Environment:
             yield counts[0]
 
     def _timing(self) -> Timing:
-        """Exclusive only where the whole device is the trial's for certain."""
+        """Exclusive only where the whole device is the trial's for certain: fused ones share it with each other."""
+        if self._draft.pack is not None and self._draft.spec.packing is Packing.FUSED:
+            return Timing.SHARED
         accelerators = self._accelerators()
         claims = self._draft.sequence(self._pod, "resourceClaims", (*POD, "resourceClaims"))
         own_claims = bool(claims) and all(isinstance(c, dict) and c.get("resourceClaimTemplateName") for c in claims)

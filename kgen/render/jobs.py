@@ -1,4 +1,4 @@
-"""A sweep's trials → their Jobs: rendered, read and checked once per shape, filled per trial."""
+"""A sweep's packs → their Jobs: rendered, read and checked once per shape, filled per pack. Most are of one trial."""
 
 from __future__ import annotations
 
@@ -6,26 +6,25 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from kgen.errors import InputError, Problem
-from kgen.names import DNS_LABEL_PATTERN, job_name
+from kgen.names import DNS_LABEL_PATTERN
+from kgen.packs import Pack
 from kgen.render.check import field_mistakes
-from kgen.render.draft import Mistake, Slot
+from kgen.render.draft import Mistake, PackKind, Slot
+from kgen.render.identity import Identity, Values, no_identity
 from kgen.render.manifest import Manifest
 from kgen.render.merge import merge
-from kgen.render.rules import MAX_ANNOTATIONS, structure_mistakes, value_mistakes
+from kgen.render.rules import structure_mistakes, value_mistakes
 from kgen.render.sandbox import TemplateMistake, text
 from kgen.render.settings import Settings
 from kgen.render.shape import Shape, quantities_as_text, signature
+from kgen.render.sizes import Sizes
 from kgen.render.template import JobTemplate, Output, built_in
 from kgen.render.tree import Hole, Origin, Origins, Text, clear_scalar, expand, fill, leaves, plain_value, read
-from kgen.render.trial_text import TrialText
-from kgen.spec import TrialSpec, dump_json
 from kgen.sweep import SweepSpec
 from kgen.sweep.document import Document, field_name, parse
 from kgen.sweep.document import Path as FieldPath
 
 _MAX_PROBLEMS: Final = 50
-_MAX_VARIABLE: Final = 128 << 10
-"""Bytes of one variable of the environment, with its name; Linux starts no program with a longer one."""
 _PASSED_THROUGH: Final = ("affinity", "resource_claims", "tolerations", "volumes")
 """Fields of ``kubernetes`` in the sweep file that hold parts of Kubernetes' own objects."""
 _PUT_IN_BY_KGEN: Final = (
@@ -35,17 +34,16 @@ _PUT_IN_BY_KGEN: Final = (
 """Fields that hold whether or not a template uses them."""
 _ALSO_AS: Final[Mapping[str, tuple[str, ...]]] = {"gpu": ("affinity",), "resource_claims": ("claims",)}
 """Variables by which a template may use a setting, where they are not called like it."""
-_Values = tuple[Any, ...]
 
 
 class Jobs(Sequence[Manifest]):
-    """The Job of each trial, in order; made anew each time they are gone through."""
+    """The Job of each pack, in order; made anew each time they are gone through."""
 
-    def __init__(self, spec: SweepSpec, trials: Sequence[TrialSpec], namespace: str) -> None:
+    def __init__(self, spec: SweepSpec, packs: Sequence[Pack], namespace: str) -> None:
         """Raises InputError with every mistake in the template, the sweep file or a trial's values."""
         self.notes: tuple[str, ...] = ()
         self._spec = spec
-        self._trials = trials
+        self._packs = packs
         self._namespace = namespace
         self._origins = Origins()
         self._settings = Settings(spec, self._origins)
@@ -56,43 +54,43 @@ class Jobs(Sequence[Manifest]):
         self._shapes: dict[tuple[Any, ...], Shape] = {}
         self._plain: dict[int, tuple[Any, Any, Any]] = {}
         self._signatures: dict[str, list[Any]] = {}
-        self._trial_text = TrialText()
-        self._config_size = len(dump_json(dict(spec.trainer.config), written=True))
+        self._identity = Identity()
+        self._sizes = Sizes(spec)
         self._notes: dict[str, None] = {}
         self._sweep_file: Document | None = None
         self._check()
 
     def __len__(self) -> int:
-        return len(self._trials)
+        return len(self._packs)
 
     def __iter__(self) -> Iterator[Manifest]:
-        for trial in self._trials:
-            yield self._manifest(trial)
+        for pack in self._packs:
+            yield self._manifest(pack)
 
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
-            return [self._manifest(trial) for trial in self._trials[index]]
-        return self._manifest(self._trials[index])
+            return [self._manifest(pack) for pack in self._packs[index]]
+        return self._manifest(self._packs[index])
 
-    def _manifest(self, trial: TrialSpec) -> Manifest:
-        shape, values = self._shape(trial)
-        return shape.manifest((*self._identity(trial, values[Slot.COMMAND]), *values[len(Slot) :]))
+    def _manifest(self, pack: Pack) -> Manifest:
+        shape, values = self._shape(pack)
+        return shape.manifest((*self._identity.of(pack, values[Slot.COMMAND]), *values[len(Slot) :]))
 
     # -- checking
 
     def _check(self) -> None:
         problems = _Problems()
         problems.add(self._octals())
-        for trial in self._trials:
-            if too_large := list(self._size_problems(trial)):
+        for pack in self._packs:
+            if too_large := [self._in_file(*mistake) for mistake in self._sizes.mistakes(pack)]:
                 problems.add(too_large)
                 continue
             try:
-                shape, values = self._shape(trial)
+                shape, values = self._shape(pack)
             except InputError as error:
                 problems.add(error.problems)
             else:
-                problems.add(self._placed(m, shape.tree, trial) for m in shape.mistakes(values))
+                problems.add(self._placed(m, shape.tree, pack) for m in shape.mistakes(values))
             if problems.are_enough:
                 break
         problems.raise_any()
@@ -107,21 +105,6 @@ class Jobs(Sequence[Manifest]):
             if name not in _PUT_IN_BY_KGEN and not used & {f"kubernetes.{name}", *_ALSO_AS.get(name, (name,))}:
                 yield f"kubernetes.{name}: the template {self._spec.kubernetes.template.file.name} does not use it"
 
-    def _size_problems(self, trial: TrialSpec) -> Iterator[Problem]:
-        size = sum(len(value) for value in trial.parameters.values() if isinstance(value, str))
-        if size < 1 << 12 and self._config_size < 1 << 15:
-            return
-        parameters = dump_json(dict(trial.parameters), written=True)
-        annotation = len(parameters.encode())
-        variable = len(self._trial_text.of(trial, parameters).encode())
-        if annotation > MAX_ANNOTATIONS // 2:
-            allowed = f"at most {MAX_ANNOTATIONS // 2:,}"
-            yield self._in_file(("parameters",), f"{annotation:,} bytes in one trial", allowed)
-        if variable > _MAX_VARIABLE - (1 << 10):
-            allowed = f"at most {_MAX_VARIABLE - (1 << 10):,}, what a variable of the environment can hold"
-            path: FieldPath = ("trainer", "config") if self._config_size > size else ("parameters",)
-            yield self._in_file(path, f"{variable:,} bytes in one trial", allowed)
-
     def _octals(self) -> Iterator[Problem]:
         """Integers with leading zeros in parts of Kubernetes' objects: kubectl would read octal ones there."""
         given = self._spec.kubernetes
@@ -135,17 +118,19 @@ class Jobs(Sequence[Manifest]):
 
     # -- shapes
 
-    def _shape(self, trial: TrialSpec) -> tuple[Shape, _Values]:
-        """The trial's shape, and its values but for the identity. Raises InputError for what is wrong with them."""
-        context = self._settings.of(trial)
+    def _shape(self, pack: Pack) -> tuple[Shape, Values]:
+        """The pack's shape, and its values but for the identity. Raises InputError for what is wrong with them."""
+        context = self._settings.of(pack)
         output = self._template.render(context)
         printed, signatures = self._plain_values(output, context)
-        values = (*("",) * Slot.COMMAND, context["command"], "", *printed)
-        key = (output.text, signature(context["command"]), signatures)
+        values = (*no_identity(context["command"]), *printed)
+        kind = None if pack.is_single else PackKind(self._spec.pod_deadline(len(pack.trials)))
+        key = (output.text, signature(context["command"]), signatures, kind)
         pins = self._pins.get(key)
         if pins is not None and (shape := self._shapes.get((key, _pinned(pins, values)))):
             return shape, values
-        shape = self._new_shape(trial, output, context, (*self._identity(trial, context["command"]), *printed))
+        identity = self._identity.of(pack, context["command"])
+        shape = self._new_shape(pack, kind, output, context, (*identity, *printed))
         found = {*self._pins.get(key, ()), *shape.pinned(), *self._kind_slots(output)}
         if output.varying is not None:
             found &= {number + len(Slot) for number in output.varying}
@@ -153,13 +138,7 @@ class Jobs(Sequence[Manifest]):
         self._shapes[key, _pinned(pins, values)] = shape
         return shape, values
 
-    def _identity(self, trial: TrialSpec, command: list[str]) -> _Values:
-        """The values of :class:`Slot`, in its order."""
-        parameters = dump_json(dict(trial.parameters), written=True)
-        text = self._trial_text.of(trial, parameters)
-        return (job_name(trial.sweep, trial.id), trial.id, parameters, str(trial.seed), text, command, "")
-
-    def _plain_values(self, output: Output, context: Mapping[str, Any]) -> tuple[_Values, _Values]:
+    def _plain_values(self, output: Output, context: Mapping[str, Any]) -> tuple[Values, Values]:
         """What was printed, as JSON has it, and the kind of each."""
         values, signatures = list(output.values), self._signatures.get(output.text) or [None] * len(output.values)
         first = output.text not in self._signatures
@@ -187,7 +166,7 @@ class Jobs(Sequence[Manifest]):
                 return self._template.problem(line, "template", error.found, error.allowed)
         return self._template.problem(0, "template", error.found, error.allowed)
 
-    def _check_texts(self, tree: Any, output: Output, context: Mapping[str, Any], values: _Values) -> None:
+    def _check_texts(self, tree: Any, output: Output, context: Mapping[str, Any], values: Values) -> None:
         """Raises InputError for a list or a mapping where text is wanted."""
         for _, leaf in leaves(tree):
             if isinstance(leaf, Text):
@@ -222,14 +201,16 @@ class Jobs(Sequence[Manifest]):
         line = self._template.line_of(problem.line, context)
         return self._template.problem(line, problem.field, problem.found, problem.allowed)
 
-    def _new_shape(self, trial: TrialSpec, output: Output, context: Mapping[str, Any], values: _Values) -> Shape:
+    def _new_shape(
+        self, pack: Pack, kind: PackKind | None, output: Output, context: Mapping[str, Any], values: Values
+    ) -> Shape:
         tree = self._parsed(output, context)[1]
         self._check_texts(tree, output, context, values)
         try:
             whole = expand(tree, values, self._origins)
         except TemplateMistake as error:
             raise InputError([self._template.problem(0, "template", error.found, error.allowed)]) from error
-        merged = merge(whole, self._spec, self._namespace, values, self._origins)
+        merged = merge(whole, self._spec, self._namespace, values, self._origins, kind)
         mistakes = list(merged.mistakes)
         if merged.tree:
             quantities_as_text(merged.tree)
@@ -241,20 +222,20 @@ class Jobs(Sequence[Manifest]):
             paths = {mistake.path for mistake in mistakes}
             mistakes += [mistake for mistake in value_mistakes(job) if mistake.path not in paths]
         if mistakes:
-            raise InputError([self._placed(mistake, merged.tree, trial) for mistake in mistakes])
+            raise InputError([self._placed(mistake, merged.tree, pack) for mistake in mistakes])
         self._notes |= dict.fromkeys(merged.notes)
         return Shape(merged.tree, values)
 
     # -- places
 
-    def _placed(self, mistake: Mistake, tree: dict[str, Any], trial: TrialSpec) -> Problem:
+    def _placed(self, mistake: Mistake, tree: dict[str, Any], pack: Pack) -> Problem:
         """A mistake where its author wrote it: in the sweep file or in the template."""
         origin = mistake.origin or self._origins.of(tree, mistake.path)
         if origin is None:
             return self._template.problem(0, field_name(mistake.path), mistake.found, mistake.allowed)
         if origin.source == "sweep":
             return self._in_file(origin.path, mistake.found, mistake.allowed, key=mistake.key)
-        context = self._settings.of(trial)
+        context = self._settings.of(pack)
         document = self._parsed(self._template.render(context), context)[0]
         place = document.place(origin.path, key=mistake.key)
         line = self._template.line_of(place.line, context)
@@ -266,7 +247,7 @@ class Jobs(Sequence[Manifest]):
         return self._sweep_file.problem(path, found, allowed, key=key)
 
 
-def _pinned(pins: Sequence[int], values: _Values) -> tuple[str, ...]:
+def _pinned(pins: Sequence[int], values: Values) -> tuple[str, ...]:
     return tuple([values[slot] if isinstance(values[slot], str) else repr(values[slot]) for slot in pins])
 
 

@@ -18,8 +18,8 @@ class Manifest:
     """JSON: what is written to a file and what is sent, to the byte."""
     spec: str
     """Hash of the object without itself: two with the same are the same object. Also its label ``kgen.dev/spec``."""
-    trial: str = ""
-    """Id of the trial that a Job runs."""
+    trials: tuple[str, ...] = ()
+    """Ids of the trials that a Job runs, in its order."""
 
     def object(self) -> dict[str, Any]:
         """The object as plain values, made anew on each call."""

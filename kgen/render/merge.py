@@ -1,6 +1,6 @@
-"""Puts a trial's identity into a Job that a template gave: as data, so that no template needs to know of it.
+"""Puts a pack's identity into a Job that a template gave: as data, so that no template needs to know of it.
 
-The values that differ between trials are holes here, see :class:`kgen.render.draft.Slot`.
+The values that differ between packs are holes here, see :class:`kgen.render.draft.Slot`. Mostly a pack is one trial.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from kgen import names
-from kgen.render.draft import POD, Draft, Merged, Slot
-from kgen.render.environment import RESULTS_MOUNT, Environment
+from kgen.render.draft import POD, Draft, Merged, PackKind, Slot
+from kgen.render.environment import RESULTS_MOUNT, TRIALS_MOUNT, Environment
 from kgen.render.objects import common_labels, file_keys, files_config_map_name
 from kgen.render.settings import pod_failure_policy
 from kgen.render.tree import Hole, Origins, expand, fill
@@ -22,17 +22,23 @@ from kgen.sweep.sweepspec import Scheme
 RESULTS_VOLUME: Final = "kgen-results"
 FILES_VOLUME: Final = "kgen-files"
 FILES_MOUNT: Final = "/kgen/files"
+TRIALS_VOLUME: Final = "kgen-trials"
 _EXECUTABLE: Final = 0o555
 _OF_ONE_TRIAL: Final = {"completions": 1, "parallelism": 1}
 _OF_SEVERAL_PODS: Final = (
     "backoffLimitPerIndex", "completionMode", "manualSelector", "maxFailedIndexes", "selector", "successPolicy",
 )  # fmt: skip
+_NOT_OF_A_PACK: Final = (names.LABEL_TRIAL, names.ANNOTATION_PARAMETERS, names.ANNOTATION_SEED)
+_NOT_OF_A_TRIAL: Final = (names.LABEL_PACK, names.ANNOTATION_TRIALS)
 _OF_THE_SERVER: Final = ("creationTimestamp", "generation", "managedFields", "resourceVersion", "selfLink", "uid")
 
 
-def merge(tree: Any, spec: SweepSpec, namespace: str, values: Sequence[Any], origins: Origins) -> Merged:
-    """The template's Job, whose holes these values are for one trial, with the identity of a trial of the sweep."""
-    return _Merge(spec, namespace, values, origins, tree).merge()
+def merge(
+    tree: Any, spec: SweepSpec, namespace: str, values: Sequence[Any], origins: Origins, pack: PackKind | None = None
+) -> Merged:
+    """The template's Job, whose holes these values are for one pack, with the identity of a pack of the sweep: of one
+    trial where ``pack`` is None."""
+    return _Merge(spec, namespace, values, origins, tree, pack).merge()
 
 
 class _Merge(Draft):
@@ -58,6 +64,10 @@ class _Merge(Draft):
         self.out.tree = {"apiVersion": "batch/v1", "kind": "Job", "metadata": job["metadata"], **_rest(job)}
         self.origins.copy(job, self.out.tree)
         return self.out
+
+    @property
+    def _word(self) -> str:
+        return "trial" if self.pack is None else "pack"
 
     def _job(self, tree: Any) -> dict[str, Any] | None:
         """The Job, or the Pod as the template of one; its mappings are the tree's own."""
@@ -105,7 +115,7 @@ class _Merge(Draft):
         return {
             **common_labels(self.spec, names.COMPONENT_TRIAL),
             names.LABEL_STAGE: self.spec.stage,
-            names.LABEL_TRIAL: Hole(Slot.ID),
+            (names.LABEL_TRIAL if self.pack is None else names.LABEL_PACK): Hole(Slot.ID),
             names.LABEL_SPEC: Hole(Slot.SPEC),
         }
 
@@ -115,6 +125,8 @@ class _Merge(Draft):
         return {name: value for name, value in labels.items() if value}
 
     def _annotations(self) -> dict[str, Any]:
+        if self.pack is not None:
+            return {names.ANNOTATION_TRIALS: Hole(Slot.TRIALS)}
         return {names.ANNOTATION_PARAMETERS: Hole(Slot.PARAMETERS), names.ANNOTATION_SEED: Hole(Slot.SEED)}
 
     def _metadata(
@@ -125,11 +137,13 @@ class _Merge(Draft):
         spec = self.spec.kubernetes
         where = ".".join(map(str, path))
         made: dict[str, Any] = {}
+        misleading = _NOT_OF_A_TRIAL if self.pack is None else _NOT_OF_A_PACK
         for name, own, settings in (("labels", labels, spec.labels), ("annotations", annotations, spec.annotations)):
             theirs = self.mapping(given, name, (*path, name))
-            for key in theirs.keys() & own.keys():
+            for key in theirs.keys() & {*own, *misleading}:
                 self.note(f"{where}.{name}: {key} is kgen's to set")
-            made[name] = {**own, **settings, **{k: v for k, v in theirs.items() if k not in own and k not in settings}}
+            taken = {*own, *settings, *misleading}
+            made[name] = {**own, **settings, **{k: v for k, v in theirs.items() if k not in taken}}
             self.origins.copy(theirs, made[name])
         dropped = [name for name in ("generateName", "namespace", *_OF_THE_SERVER) if given.get(name) is not None]
         dropped = [name for name in dropped if name != "namespace" or self.value(given[name]) != self.namespace]
@@ -147,11 +161,11 @@ class _Merge(Draft):
         for name, value in _OF_ONE_TRIAL.items():
             given = self.value(spec.get(name))
             if given is not None and given != value:
-                self.note(f"spec.{name}: {show(given)} becomes {value}, each trial has a Job of its own")
+                self.note(f"spec.{name}: {show(given)} becomes {value}, each {self._word} has a Job of its own")
             spec[name] = value
         dropped = [name for name in _OF_SEVERAL_PODS if self.value(spec.pop(name, None)) is not None]
         if dropped:
-            self.note(f"spec: {', '.join(dropped)} dropped, each trial has a Job of one pod")
+            self.note(f"spec: {', '.join(dropped)} dropped, each {self._word} has a Job of one pod")
         self.fill_in(spec, "backoffLimit", kubernetes.backoff_limit)
         self.fill_in(spec, "podFailurePolicy", pod_failure_policy())
         self.fill_in(spec, "podReplacementPolicy", "Failed")
@@ -168,10 +182,11 @@ class _Merge(Draft):
     def _pod(self, pod: dict[str, Any], container: dict[str, Any]) -> None:
         policy = self.value(pod.get("restartPolicy"))
         if policy not in (None, "Never"):
-            self.note(f"restartPolicy: {policy} becomes Never, each attempt of a trial is a pod of its own")
+            self.note(f"restartPolicy: {policy} becomes Never, each attempt of a {self._word} is a pod of its own")
         pod["restartPolicy"] = "Never"
-        if self.spec.kubernetes.deadline is not None:
-            self.fill_in(pod, "activeDeadlineSeconds", self.spec.kubernetes.deadline)
+        deadline = self.spec.kubernetes.deadline if self.pack is None else self.pack.deadline
+        if deadline is not None:
+            self.fill_in(pod, "activeDeadlineSeconds", deadline)
         if self.value(container.get("command")) is None:
             if container.pop("args", None) is not None:
                 self.note("args without a command: dropped, trainer.command has all words")
@@ -208,6 +223,9 @@ class _Merge(Draft):
             volumes.append({"name": FILES_VOLUME, "configMap": source})
             mounts.append({"name": FILES_VOLUME, "mountPath": FILES_MOUNT, "readOnly": True})
             self.fill_in(container, "workingDir", FILES_MOUNT)
+        if self.pack is not None:
+            volumes.append({"name": TRIALS_VOLUME, "configMap": {"name": Hole(Slot.CONFIG_MAP)}})
+            mounts.append({"name": TRIALS_VOLUME, "mountPath": TRIALS_MOUNT, "readOnly": True})
         self._append(pod, "volumes", POD, volumes)
         self._append(container, "volumeMounts", self.container_path, mounts)
 

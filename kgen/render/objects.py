@@ -82,7 +82,7 @@ def files_manifest(spec: SweepSpec, namespace: str) -> Manifest:
     name = files_config_map_name(spec)
     data = {"data": text} if text else {}
     data |= {"binaryData": binary} if binary else {}
-    return _config_map(spec, name, names.COMPONENT_FILES, namespace, {**data, "immutable": True})
+    return config_map(spec, name, names.COMPONENT_FILES, namespace, {**data, "immutable": True})
 
 
 def sweep_manifest(spec: SweepSpec, namespace: str) -> Manifest:
@@ -106,14 +106,15 @@ def sweep_manifest(spec: SweepSpec, namespace: str) -> Manifest:
     if size > MAX_DATA:
         found = f"{size:,} bytes with its template"
         raise InputError.of(str(spec.file), "the file", found, f"at most {MAX_DATA:,} in a ConfigMap")
-    return _config_map(spec, names.sweep_config_map(spec.name), names.COMPONENT_SWEEP, namespace, {"data": data})
+    return config_map(spec, names.sweep_config_map(spec.name), names.COMPONENT_SWEEP, namespace, {"data": data})
 
 
-def _config_map(spec: SweepSpec, name: str, component: str, namespace: str, content: Mapping[str, Any]) -> Manifest:
+def config_map(spec: SweepSpec, name: str, component: str, namespace: str, content: Mapping[str, Any]) -> Manifest:
+    """A ConfigMap of the sweep with its labels; ``content`` are its fields beside the metadata."""
     labels = {**common_labels(spec, component), names.LABEL_SPEC: ""}
-    metadata = {"name": name, "labels": labels}
-    made = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, **content}
-    labels[names.LABEL_SPEC] = digest(pretty(made).encode())  # the same in every namespace, as a Job's
+    hashed = {key: value for key, value in labels.items() if key != names.LABEL_VERSION}
+    made = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "labels": hashed}, **content}
+    labels[names.LABEL_SPEC] = digest(pretty(made).encode())  # the same in every namespace, of every kgen, as a Job's
     made["metadata"] = {"name": name, **({"namespace": namespace} if namespace else {}), "labels": labels}
     return Manifest("ConfigMap", name, pretty(made), labels[names.LABEL_SPEC])
 

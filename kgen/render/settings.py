@@ -1,4 +1,4 @@
-"""What a Job template is given: the settings of the sweep file, worked out into what a pod needs, and one trial."""
+"""What a Job template is given: the settings of the sweep file, worked out into what a pod needs, and one pack."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from kgen.errors import TrialExit
 from kgen.names import job_name
+from kgen.packs import Pack
 from kgen.render.tree import Origin, Origins, plain_value
-from kgen.spec import TrialSpec
 from kgen.sweep import SweepSpec
 from kgen.sweep.build_cluster import GPU
 from kgen.sweep.command import trial_command
@@ -31,7 +31,7 @@ _SUFFIXES: Final[Mapping[str, int]] = {
 
 
 class Settings:
-    """The part of a template's context that all trials share."""
+    """The part of a template's context that all Jobs share."""
 
     def __init__(self, spec: SweepSpec, origins: Origins) -> None:
         self._spec = spec
@@ -55,21 +55,28 @@ class Settings:
             "pod_failure_policy": pod_failure_policy(),
         }
         self._budget = spec.budget.to_json()
+        self._kubernetes: dict[int, dict[str, Any]] = {}
+        """By the number of trials in a pod: its deadline is that of all of them."""
 
-    def of(self, trial: TrialSpec) -> dict[str, Any]:
-        """The whole context of one trial."""
+    def of(self, pack: Pack) -> dict[str, Any]:
+        """The whole context of one Job: ``trial`` for that of one, ``pack`` for that of several, never both."""
+        first = pack.trials[0]
+        own: dict[str, Any] = {"id": pack.id, "name": job_name(first.sweep, pack.id), "stage": first.stage}
+        if pack.is_single:
+            own |= {"seed": first.seed, "parameters": dict(first.parameters)}
+        else:
+            own["trials"] = [trial.id for trial in pack.trials]
         return {
             **self.shared,
-            "trial": {
-                "id": trial.id,
-                "name": job_name(trial.sweep, trial.id),
-                "stage": trial.stage,
-                "seed": trial.seed,
-                "parameters": dict(trial.parameters),
-                "budget": self._budget,
-            },
-            "command": trial_command(self._spec.trainer, trial),
+            "kubernetes": self._with_deadline(len(pack.trials)),
+            ("trial" if pack.is_single else "pack"): {**own, "budget": self._budget},
+            "command": trial_command(self._spec.trainer, first),  # the same for all of a pack
         }
+
+    def _with_deadline(self, trials: int) -> dict[str, Any]:
+        if trials not in self._kubernetes:
+            self._kubernetes[trials] = {**self.shared["kubernetes"], "deadline": self._spec.pod_deadline(trials)}
+        return self._kubernetes[trials]
 
 
 def _plain(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""A Job cut into pieces of JSON: what is the same for all trials, and the holes between it."""
+"""A Job cut into pieces of JSON: what is the same for all packs, and the holes between it."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ class _Unhashed:
 
 
 class Shape:
-    """One form of a Job: all trials whose values have the same types, and are the same where that matters."""
+    """One form of a Job: all packs whose values have the same types, and are the same where that matters."""
 
     def __init__(self, tree: dict[str, Any], values: Sequence[Any]) -> None:
-        """``values`` are those of the first trial of this shape."""
+        """``values`` are those of the first pack of this shape."""
         self.tree = tree
         self._last: list[Any] = [None] * len(values)
         self._known = [False] * len(values)
@@ -55,7 +55,7 @@ class Shape:
         self._checked: set[tuple[int, Any]] = set()
 
     def manifest(self, values: Sequence[Any]) -> Manifest:
-        """The Job of the trial that these values are of."""
+        """The Job of the pack that these values are of."""
         last, known = self._last, self._known
         changed = [slot for slot in self._where if not known[slot] or values[slot] is not last[slot]]
         for slot in changed:
@@ -74,10 +74,10 @@ class Shape:
             pieces[position] = said
         for position in self._spec_pieces:
             pieces[position] = f'"{spec}"'
-        return Manifest("Job", values[Slot.NAME], "".join(pieces), spec, values[Slot.ID])
+        return Manifest("Job", values[Slot.NAME], "".join(pieces), spec, tuple(values[Slot.TRIALS].split(",")))
 
     def mistakes(self, values: Sequence[Any]) -> Iterator[Mistake]:
-        """What is wrong with this trial's own values."""
+        """What is wrong with this pack's own values."""
         for number, (path, leaf, rule) in enumerate(self._rules):
             value = leaf.value(values)
             if (number, value) not in self._checked:

@@ -15,13 +15,13 @@ from typing import Any, Final
 from jinja2 import Template as JinjaTemplate
 from jinja2 import TemplateError, nodes
 from jinja2.exceptions import TemplateAssertionError, TemplateSyntaxError
-from jinja2.utils import missing
 
 from kgen.errors import InputError, Problem
 from kgen.render.sandbox import CONCAT, COUNTED, Late, Sandbox, TemplateMistake, UnknownName
+from kgen.render.unknown import explain
 
-PER_TRIAL: Final = ("trial", "command")
-"""Variables of which each trial has its own."""
+PER_JOB: Final = ("trial", "pack", "command")
+"""Variables of which each Job has its own; it has either of the first two."""
 _TOKEN: Final = "kgen-value"
 _LINE_MARK: Final = "\ue000{}\ue001"
 _LINE_MARKS: Final = re.compile("\ue000(\\d+)\ue001")
@@ -46,7 +46,7 @@ class Output:
 
 
 class JobTemplate:
-    """A compiled template, for the trials of one sweep: their contexts differ in :data:`PER_TRIAL` only."""
+    """A compiled template, for the Jobs of one sweep: their contexts differ in :data:`PER_JOB` only."""
 
     def __init__(self, text: str, file: str) -> None:
         """Raises InputError for a syntax error or something that no template may do."""
@@ -58,27 +58,30 @@ class JobTemplate:
         self._sandbox = Sandbox(token)
         self.token_pattern = self._sandbox.token_pattern
         self._template = self._compile(marked=False)
-        self._common: Output | None = None
+        self._common: dict[int | None, Output] = {}
+        """By the deadline, the one setting in which Jobs of different sizes differ."""
 
     def render(self, context: Mapping[str, Any]) -> Output:
-        """What it gives for one trial. Raises InputError when it fails.
+        """What it gives for one Job. Raises InputError when it fails.
 
-        Most templates use a trial's own values only to print them: such a one runs once, with placeholders for them,
+        Most templates use a Job's own values only to print them: such a one runs once, with placeholders for them,
         and after that only the values are looked up.
         """
         if not self._only_prints:
             return self._run(context)
-        if self._common is None:
-            made = self._run({**context, **{name: Late((name,)) for name in PER_TRIAL}})
+        deadline = context.get("kubernetes", {}).get("deadline")
+        common = self._common.get(deadline)
+        if common is None:
+            made = self._run({**context, **{name: Late((name,)) for name in PER_JOB}})
             late = tuple(number for number, value in enumerate(made.values) if isinstance(value, Late))
-            self._common = Output(made.text, made.values, late)
-        values = list(self._common.values)
+            common = self._common[deadline] = Output(made.text, made.values, late)
+        values = list(common.values)
         try:
-            for number in self._common.varying or ():
+            for number in common.varying or ():
                 values[number] = values[number].resolve(context)
         except (LookupError, TypeError):
             return self._run(context)  # says what is missing
-        return Output(self._common.text, tuple(values), self._common.varying)
+        return Output(common.text, tuple(values), common.varying)
 
     def line_of(self, output_line: int, context: Mapping[str, Any]) -> int:
         """The template's line that a line of its output comes from; 0 where that can't be told."""
@@ -176,7 +179,7 @@ class JobTemplate:
     ) -> Problem:
         line = _line(template, traceback or error.__traceback__)
         if isinstance(error, UnknownName):
-            return self.problem(line, *_unknown(error, context, self._sandbox.globals))
+            return self.problem(line, *explain(error, context, self._sandbox.globals))
         if isinstance(error, TemplateMistake):
             return self.problem(line, "template", error.found, error.allowed)
         return self.problem(line, "template", str(error).rstrip("."), "something that templates may do")
@@ -192,42 +195,16 @@ def _line(template: JinjaTemplate, traceback: TracebackType | None) -> int:
     return line
 
 
-def _unknown(error: UnknownName, context: Mapping[str, Any], globals_: Mapping[str, Any]) -> tuple[str, str, str]:
-    """Field, found and allowed of a name that does not exist."""
-    name = str(error.name)
-    if error.owner is missing:
-        known, prefix = [*context, *globals_], ""
-    elif isinstance(error.owner, dict):
-        known, prefix = [*map(str, error.owner)], _name_of(error.owner, context)
-    else:
-        kind = type(error.owner).__name__
-        return name, f"{name!r} of a value of the kind {kind}, which is not there or not allowed", "another expression"
-    near = "".join(f"; did you mean {word}?" for word in difflib.get_close_matches(name, known, 1))
-    return f"{prefix}{name}", "a name that does not exist", f"one of {', '.join(known) or 'nothing'}{near}"
-
-
-def _name_of(owner: object, context: Mapping[str, Any]) -> str:
-    """The path of a mapping in the context, with a dot behind it."""
-    waiting: list[tuple[str, Any]] = [(f"{name}.", value) for name, value in context.items()]
-    while waiting:
-        name, value = waiting.pop()
-        if value is owner:
-            return name
-        if isinstance(value, dict):
-            waiting += [(f"{name}{key}.", item) for key, item in value.items()]
-    return ""
-
-
 def _only_prints(tree: nodes.Template) -> bool:
-    """Whether what differs between trials is printed and used for nothing else."""
+    """Whether what differs between Jobs is printed and used for nothing else."""
     printed = {
         id(root)
         for output in tree.find_all(nodes.Output)
         for child in output.nodes
         if (root := _root_of_chain(child)) is not None
     }
-    return all(id(name) in printed for name in tree.find_all(nodes.Name) if name.name in PER_TRIAL) and not any(
-        macro.name in PER_TRIAL for macro in tree.find_all(nodes.Macro)
+    return all(id(name) in printed for name in tree.find_all(nodes.Name) if name.name in PER_JOB) and not any(
+        macro.name in PER_JOB for macro in tree.find_all(nodes.Macro)
     )
 
 

@@ -5,7 +5,7 @@ Nothing here talks to a cluster or reads a clock: objects are the API's plain JS
 
 from kgen.status.explain import explain
 from kgen.status.fuse import FIRST_FAILURES, PATIENCE, Fuse, Verdict, fingerprint
-from kgen.status.group import Seen, group_by_trial
+from kgen.status.group import Seen, group_by_trial, is_pack, trials_of
 from kgen.status.mapping import status_of
 from kgen.status.model import UNREAD, Address, Object, Reason, Row, State, TrialStatus, Unread
 
@@ -26,5 +26,7 @@ __all__ = [
     "explain",
     "fingerprint",
     "group_by_trial",
+    "is_pack",
     "status_of",
+    "trials_of",
 ]

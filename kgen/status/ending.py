@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from kgen import pack_message
 from kgen.errors import TrialExit
 from kgen.status import read
 from kgen.status.model import Object, Reason
@@ -155,9 +156,12 @@ def _memory_of(pod: Pod, container: Container) -> str:
 def _last_words(container: Container | None) -> str:
     """The last line of what it left as termination message: of a log, that is the error.
 
-    Metrics are passed over: standard output and standard error get into a log in any order.
+    Metrics are passed over: standard output and standard error get into a log in any order. Of a pack's trials, which
+    differ from pack to pack, only the number is told.
     """
     said = read.text(container.terminated, "message") if container else ""
+    if pack := pack_message.parse(said):
+        return f"{pack.results} of {pack.trials} trials have a result"
     lines = [each for each in said[-8 * read.LONGEST :].splitlines() if each.strip()]
     words = [each for each in lines if not _METRICS.fullmatch(each)]
     return read.line((words or lines or [""])[-1])
@@ -168,7 +172,11 @@ def by_policy(condition: Mapping[str, Any], said: str = "") -> Ending | None:
     found = _BY_POLICY.match(read.text(condition, "message"))
     if not found or len(found[2]) > 9:
         return None
-    code = int(found[2])
+    return by_code(int(found[2]), said)
+
+
+def by_code(code: int, said: str = "") -> Ending:
+    """What an exit code means, whoever remembers it. ``said``: why, in the trial's own words."""
     reason, words = _BY_CODE.get(code, (Reason.CRASH, _crash_words(code)))  # type: ignore[call-overload]
     return Ending(reason, f"{words} (exit code {code})", code, read.line(said))
 

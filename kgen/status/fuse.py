@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
@@ -17,7 +17,8 @@ from kgen.status.model import Reason, State, TrialStatus
 
 FIRST_FAILURES: Final = 5
 """Failures of one cause, with no result at all, that stop a sweep unless the user says otherwise: a bug that all
-trials share shows at once, while single bad points of a grid do not hinder the rest."""
+trials share shows at once, while single bad points of a grid do not hinder the rest. What happens to the Job of several
+trials, and tells nothing of them, is one failure."""
 
 PATIENCE: Final[Mapping[Reason, float]] = MappingProxyType(
     {
@@ -57,6 +58,18 @@ class _Cause:
     stuck: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """What a trial adds to the count."""
+
+    cause: _Cause
+    shown: str
+    """The cause in words, with its numbers."""
+    of: str
+    """The trial, or the Job that failed for several: those of one Job are counted once."""
+    is_job: bool
+
+
 class Fuse:
     """Judges one sweep over time; ``limit`` None means :data:`FIRST_FAILURES` before any result, 0 never stops it.
 
@@ -67,13 +80,12 @@ class Fuse:
     def __init__(self, limit: int | None = None) -> None:
         self._limit = limit
         self._since: dict[str, tuple[Reason, float]] = {}
-        self._given_up: dict[str, tuple[_Cause, str]] = {}
+        self._given_up: dict[str, _Failure] = {}
 
     def see(self, statuses: Iterable[TrialStatus], now: float) -> Verdict:
         """The verdict on a sweep: all its trials as they are, at a time in seconds that never goes back."""
         give_up: dict[str, str] = {}
-        causes: Counter[_Cause] = Counter()
-        shown: dict[_Cause, str] = {}
+        failures: dict[tuple[_Cause, str], _Failure] = {}
         results = runs = 0
         for status in statuses:
             results += status.state is State.SUCCEEDED and status.reason is not Reason.NO_ROW
@@ -81,11 +93,10 @@ class Fuse:
             if waited := self._overdue(status, now):
                 give_up[status.trial] = f"could not start for {_duration(waited)}: {status.message}"
                 # The first words count: those of a pod whose Job is gone by then differ, and are no other cause.
-                self._given_up.setdefault(status.trial, (_cause(status, stuck=True), status.message))
+                self._given_up.setdefault(status.trial, _failure(status, stuck=True))
             if found := self._failure(status):
-                causes[found[0]] += 1
-                shown.setdefault(*found)
-        return Verdict(give_up, self._stop(causes, shown, results, runs))
+                failures.setdefault((found.cause, found.of), found)
+        return Verdict(give_up, self._stop(list(failures.values()), results, runs))
 
     def _overdue(self, status: TrialStatus, now: float) -> float:
         """Seconds that a trial was kept from starting, if that is too long; else 0."""
@@ -99,26 +110,28 @@ class Fuse:
         self._since[status.trial] = status.reason, since
         return now - since if now - since >= patience else 0
 
-    def _failure(self, status: TrialStatus) -> tuple[_Cause, str] | None:
+    def _failure(self, status: TrialStatus) -> _Failure | None:
         """What a trial adds to the count of failures."""
         if status.state is State.FAILED and status.reason not in _NOT_ITS_FAULT:
-            return _cause(status, stuck=False), status.message
+            return _failure(status, stuck=False)
         if _patience(status) is None and status.state is not State.MISSING and status.reason is not Reason.TERMINATING:
             self._given_up.pop(status.trial, None)  # it has another chance
         return self._given_up.get(status.trial)
 
-    def _stop(self, causes: Counter[_Cause], shown: Mapping[_Cause, str], results: int, runs: int) -> str:
-        if self._limit == 0 or not causes:
+    def _stop(self, failures: Sequence[_Failure], results: int, runs: int) -> str:
+        if self._limit == 0 or not failures:
             return ""
+        causes = Counter(failure.cause for failure in failures)
         if self._limit is not None:
-            failures = causes.total()
             [(common, number)] = causes.most_common(1)
-            return f"{failures} trials failed, {number} of them: {shown[common]}" if failures >= self._limit else ""
+            words = f"{len(failures)} {_what(failures)} failed, {number} of them: {_of(common, failures)[0].shown}"
+            return words if len(failures) >= self._limit else ""
         for cause, number in causes.most_common():
             # One node may lack what the others have: while any trial runs, the stuck ones say nothing of the rest.
             if number >= FIRST_FAILURES and not results and not (cause.stuck and runs):
+                same = _of(cause, failures)
                 what = "can't start" if cause.stuck else "failed"
-                return f"the first {number} trials {what}, for one cause: {shown[cause]}"
+                return f"the first {number} {_what(same)} {what}, for one cause: {same[0].shown}"
         return ""
 
 
@@ -130,9 +143,21 @@ def _patience(status: TrialStatus) -> float | None:
     return PATIENCE.get(status.reason)
 
 
-def _cause(status: TrialStatus, *, stuck: bool) -> _Cause:
+def _failure(status: TrialStatus, *, stuck: bool) -> _Failure:
     code = None if stuck else status.exit_code
-    return _Cause(status.reason, code, fingerprint(status.message), stuck)
+    cause = _Cause(status.reason, code, fingerprint(status.message), stuck)
+    shared = status.of_pack and status.address is not None
+    return _Failure(cause, status.message, str(status.address) if shared else status.trial, is_job=shared)
+
+
+def _of(cause: _Cause, failures: Sequence[_Failure]) -> list[_Failure]:
+    return [failure for failure in failures if failure.cause == cause]
+
+
+def _what(failures: Sequence[_Failure]) -> str:
+    if not any(failure.is_job for failure in failures):
+        return "trials"
+    return "Jobs" if all(failure.is_job for failure in failures) else "trials and Jobs"
 
 
 def fingerprint(reason: str) -> str:

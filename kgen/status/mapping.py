@@ -12,7 +12,9 @@ from kgen.names import LABEL_QUEUE
 from kgen.status import read
 from kgen.status.admission import why_no_pod
 from kgen.status.ending import DISRUPTIONS, Ending, by_events, by_policy, disruption, why_ended
-from kgen.status.model import UNREAD, Address, Object, Reason, Row, State, TrialStatus, Unread
+from kgen.status.group import is_pack
+from kgen.status.model import UNREAD, Address, Finding, Object, Reason, Row, State, TrialStatus, Unread
+from kgen.status.pack import failed_meanwhile, of_its_own
 from kgen.status.pods import Pod, last_ended, newest
 from kgen.status.scheduling import why_no_node
 from kgen.status.starting import why_not_started
@@ -21,17 +23,6 @@ _RANGE: Final = re.compile(r"(?:^|,)([0-9]{1,9})(?:-([0-9]{1,9}))?(?=,|$)")
 _COMPLETE: Final = "complete"
 _FAILED: Final = "failed"
 _NO_JOB: Final = "it has no Job"
-
-
-@dataclass(frozen=True, slots=True)
-class _Finding:
-    """A state, before the facts that every state has are added."""
-
-    state: State
-    reason: Reason = Reason.NONE
-    message: str = ""
-    exit_code: int | None = None
-    hopeless: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +36,13 @@ class _Case:
     index: int | None
     attempts: int
     created: Mapping[str, datetime]
+    is_pack: bool
 
     @property
     def said(self) -> str:
-        """Why the trial failed, in the words of its own row."""
+        """Why the trial failed, in the words of its own row; nothing where its pod ended for all of a pack."""
+        if self.is_pack:
+            return ""
         return self.row.reason if isinstance(self.row, Row) and self.row.state == _FAILED else ""
 
 
@@ -66,17 +60,22 @@ def status_of(
 
     ``pods`` and ``events`` are those of its Job; of an indexed Job, ``index`` chooses. ``row`` is what the results
     hold of it (None: nothing), or UNREAD. ``deleted``: the Job was there before, as a watch knows. An accepted row
-    decides: a trial that has its result is done, whatever becomes of its Job.
+    decides: a trial that has its result is done, whatever becomes of its Job. A trial of a pack stands as its Job does
+    unless more is known of itself.
     """
     seen = [pod for pod in map(Pod, pods) if index is None or pod.index == index]
     created = _created(job, events, index)
-    case = _Case(job, seen, events, row, index, _attempts(job, seen, created, index), created)
-    finding = _complete_row(row) or (_without_job(case, deleted) if job is None else _with_job(case, job))
+    packed = is_pack(job) or (job is None and any(map(is_pack, pods)))
+    case = _Case(job, seen, events, row, index, _attempts(job, seen, created, index), created, packed)
+    own = _complete_row(row) or (of_its_own(trial, job, seen, row) if packed else None)
+    finding = own or (_without_job(case, deleted) if job is None else _with_job(case, job))
+    if packed and own is None:
+        finding = failed_meanwhile(finding, job, row)
     latest = newest(seen)
     trainer = latest.trainer if latest else None
     ended_last = last_ended(seen)
     code = finding.exit_code
-    if code is None and ended_last and ended_last.trainer:
+    if code is None and ended_last and ended_last.trainer and not (packed and own):
         code = ended_last.trainer.exit_code
     name = read.text(job, "metadata", "name")
     return TrialStatus(
@@ -96,8 +95,9 @@ def status_of(
             if trainer
             else None
         ),
-        ended=_ended(finding.state, job, ended_last),
+        ended=row.ended if packed and own and isinstance(row, Row) else _ended(finding.state, job, ended_last),
         hopeless=finding.hopeless,
+        of_pack=packed and own is None,
     )
 
 
@@ -110,9 +110,9 @@ def _ended(state: State, job: Object | None, pod: Pod | None) -> datetime | None
     return read.moment(job, "status", "completionTime") or read.moment(condition, "lastTransitionTime")
 
 
-def _complete_row(row: Row | Unread | None) -> _Finding | None:
+def _complete_row(row: Row | Unread | None) -> Finding | None:
     if isinstance(row, Row) and row.state == _COMPLETE:
-        return _Finding(State.SUCCEEDED, message=row.outcome)
+        return Finding(State.SUCCEEDED, message=row.outcome)
     return None
 
 
@@ -146,31 +146,31 @@ def _attempts(job: Object | None, pods: Sequence[Pod], created: Mapping[str, dat
 # -- the Job ------------------------------------------------------------------------------------------------------
 
 
-def _without_job(case: _Case, deleted: bool) -> _Finding:
+def _without_job(case: _Case, deleted: bool) -> Finding:
     live = newest(pod for pod in case.pods if pod.is_live)
     if live:
         found = _of_pod(case, live)
         return replace(found, message=f"{found.message or 'its pod runs on'}; its Job is gone".removeprefix("; "))
     if any(pod.is_deleting for pod in case.pods):
-        return _Finding(State.PENDING, Reason.TERMINATING, "its Job is deleted, its pod is still ending")
+        return Finding(State.PENDING, Reason.TERMINATING, "its Job is deleted, its pod is still ending")
     gone = "its Job was deleted" if deleted or case.events or case.pods else _NO_JOB
     if isinstance(case.row, Row) and case.row.state == _FAILED:
-        return _Finding(
+        return Finding(
             State.FAILED, Reason.CRASH, f"it failed: {case.row.reason}; {gone}".replace("failed: ;", "failed;")
         )
     reason = Reason.NONE if gone == _NO_JOB else Reason.DELETED
     if isinstance(case.row, Row):
-        return _Finding(State.MISSING, reason, f"{gone}; its last attempt was interrupted")
-    return _Finding(State.MISSING, reason, gone)
+        return Finding(State.MISSING, reason, f"{gone}; its last attempt was interrupted")
+    return Finding(State.MISSING, reason, gone)
 
 
-def _with_job(case: _Case, job: Object) -> _Finding:
+def _with_job(case: _Case, job: Object) -> Finding:
     verdict = _verdict(case, job)
     if verdict is not None:
         return verdict
     live = newest(pod for pod in case.pods if pod.is_live)
     if read.mapping(job, "metadata").get("deletionTimestamp"):
-        return _Finding(State.PENDING, Reason.TERMINATING, "its Job is being deleted")
+        return Finding(State.PENDING, Reason.TERMINATING, "its Job is being deleted")
     if read.mapping(job, "spec").get("suspend") is True and live is None:
         return _suspended(case, job)
     if live is not None:
@@ -178,7 +178,7 @@ def _with_job(case: _Case, job: Object) -> _Finding:
     return _between_pods(case)
 
 
-def _verdict(case: _Case, job: Object) -> _Finding | None:
+def _verdict(case: _Case, job: Object) -> Finding | None:
     """What the Job says of the trial's end, if it has ended."""
     failed = read.condition(job, "Failed", "FailureTarget")
     complete = read.condition(job, "Complete", "SuccessCriteriaMet")
@@ -200,19 +200,17 @@ def _in_ranges(index: int, ranges: str) -> bool:
     return False
 
 
-def _succeeded(case: _Case) -> _Finding:
+def _succeeded(case: _Case) -> Finding:
     if isinstance(case.row, Unread):
-        return _Finding(State.SUCCEEDED, Reason.ROWS_UNCHECKED, "its Job is complete; rows unchecked")
+        return Finding(State.SUCCEEDED, Reason.ROWS_UNCHECKED, "its Job is complete; rows unchecked")
     rows = "no row of it" if case.row is None else f"only a row of it that says {read.line(case.row.state, 30)}"
-    return _Finding(State.SUCCEEDED, Reason.NO_ROW, f"its Job is complete, but the results hold {rows}")
+    return Finding(State.SUCCEEDED, Reason.NO_ROW, f"its Job is complete, but the results hold {rows}")
 
 
-def _failed(case: _Case, job: Object, failed: Mapping[str, Any]) -> _Finding:
+def _failed(case: _Case, job: Object, failed: Mapping[str, Any]) -> Finding:
     ending = _why_failed(case, job, failed)
     often = f" at attempt {case.attempts}" if case.attempts > 1 else ""
-    return _Finding(
-        State.FAILED, ending.reason, f"{ending.words}{often}{_after_colon(ending.detail)}", ending.exit_code
-    )
+    return Finding(State.FAILED, ending.reason, f"{ending.words}{often}{_after_colon(ending.detail)}", ending.exit_code)
 
 
 def _after_colon(detail: str) -> str:
@@ -240,33 +238,33 @@ def _why_failed(case: _Case, job: Object, failed: Mapping[str, Any]) -> Ending:
     return Ending(Reason.UNKNOWN, read.line(read.text(failed, "message")) or f"its Job failed: {read.line(why)}")
 
 
-def _suspended(case: _Case, job: Object) -> _Finding:
+def _suspended(case: _Case, job: Object) -> Finding:
     queue = read.text(job, "metadata", "labels", LABEL_QUEUE)
     ending = "; its pod is still ending" if any(pod.is_deleting and not pod.is_ended for pod in case.pods) else ""
     if queue:
-        return _Finding(State.QUEUED, Reason.QUEUE, f"waits in queue {read.line(queue)}{ending}")
-    return _Finding(State.QUEUED, Reason.SUSPENDED, f"its Job is suspended{ending}")
+        return Finding(State.QUEUED, Reason.QUEUE, f"waits in queue {read.line(queue)}{ending}")
+    return Finding(State.QUEUED, Reason.SUSPENDED, f"its Job is suspended{ending}")
 
 
-def _between_pods(case: _Case) -> _Finding:
+def _between_pods(case: _Case) -> Finding:
     """The Job goes on, but has no pod that lives."""
     if ending := [pod for pod in case.pods if pod.is_deleting and not pod.is_ended]:
         why = disruption(ending[-1])
-        return _Finding(
+        return Finding(
             State.PENDING, Reason.TERMINATING, f"{why[1] if why else 'its pod was deleted'}; it is still ending"
         )
     done = [pod for pod in case.pods if pod.phase == "Succeeded"]
     if done:
-        return _Finding(State.RUNNING, message="its program has ended, its Job is about to")
+        return Finding(State.RUNNING, message="its program has ended, its Job is about to")
     refused = why_no_pod(case.events) if case.index is None or not case.pods else None
     if refused:
-        return _Finding(State.QUEUED, *refused)
+        return Finding(State.QUEUED, *refused)
     last = _last_ending(case, None)
     if last is not None:
-        return _Finding(State.PENDING, _retry_reason(last), f"{last}; the next attempt follows", last.exit_code)
+        return Finding(State.PENDING, _retry_reason(last), f"{last}; the next attempt follows", last.exit_code)
     if case.attempts:
-        return _Finding(State.PENDING, Reason.RETRYING, "its pod is gone; the next attempt follows")
-    return _Finding(State.PENDING, Reason.NO_POD_YET, "its Job has no pod yet")
+        return Finding(State.PENDING, Reason.RETRYING, "its pod is gone; the next attempt follows")
+    return Finding(State.PENDING, Reason.NO_POD_YET, "its Job has no pod yet")
 
 
 # -- the pod ------------------------------------------------------------------------------------------------------
@@ -293,11 +291,11 @@ def _taken_away(case: _Case) -> Ending | None:
     return Ending(Reason.EVICTED, "its last pod was taken away: drained, evicted or lost with its node", at=max(gone))
 
 
-def _of_pod(case: _Case, pod: Pod) -> _Finding:
+def _of_pod(case: _Case, pod: Pod) -> Finding:
     last = _last_ending(case, pod)
     before = "" if last is None else f"attempt {max(case.attempts, 2)}, after: {last}"
     if pod.phase == "Running" and not _is_waiting(pod):
-        return _Finding(State.RUNNING, message=before)
+        return Finding(State.RUNNING, message=before)
     scheduled = [
         each for each in read.items(pod.object, "status", "conditions") if read.text(each, "type") == "PodScheduled"
     ]
@@ -308,22 +306,22 @@ def _of_pod(case: _Case, pod: Pod) -> _Finding:
             return replace(found, reason=last.reason, message=f"{last}; waits for a node: {found.message}")
         return replace(found, message="; ".join(filter(None, [found.message, before])))
     if not pod.node:
-        return _Finding(State.PENDING, Reason.SCHEDULING, "; ".join(filter(None, ["waits for the scheduler", before])))
+        return Finding(State.PENDING, Reason.SCHEDULING, "; ".join(filter(None, ["waits for the scheduler", before])))
     reason, words = why_not_started(pod, case.events)
-    return _Finding(State.PENDING, reason, "; ".join(filter(None, [words, before])))
+    return Finding(State.PENDING, reason, "; ".join(filter(None, [words, before])))
 
 
 def _is_waiting(pod: Pod) -> bool:
     return pod.trainer is not None and bool(pod.trainer.waiting)
 
 
-def _waiting_for_node(case: _Case, pod: Pod, condition: Mapping[str, Any]) -> _Finding:
+def _waiting_for_node(case: _Case, pod: Pod, condition: Mapping[str, Any]) -> Finding:
     message = read.text(condition, "message")
     if read.text(condition, "reason") == "SchedulingGated":
         gates = [read.text(gate, "name") for gate in read.items(pod.object, "spec", "schedulingGates")]
         named = f" {read.line(', '.join(filter(None, gates)))}" if any(gates) else ""
-        return _Finding(State.PENDING, Reason.SCHEDULING, f"held back by scheduling gate{named}")
+        return Finding(State.PENDING, Reason.SCHEDULING, f"held back by scheduling gate{named}")
     if read.text(condition, "reason") not in ("", "Unschedulable"):
-        return _Finding(State.PENDING, Reason.SCHEDULING, read.line(message) or "waits for the scheduler")
+        return Finding(State.PENDING, Reason.SCHEDULING, read.line(message) or "waits for the scheduler")
     place = why_no_node(pod, message, case.events)
-    return _Finding(State.PENDING, place.reason, place.words, hopeless=place.hopeless)
+    return Finding(State.PENDING, place.reason, place.words, hopeless=place.hopeless)

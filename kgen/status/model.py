@@ -83,6 +83,9 @@ class Row:
     outcome: str = ""
     """Of a complete one: reached, capped, diverged, finished."""
     reason: str = ""
+    exit_code: int | None = None
+    """What its program ended with, or would have had it trained nothing else."""
+    ended: datetime | None = None
 
 
 class Unread(enum.Enum):
@@ -103,6 +106,17 @@ class Address:
 
     def __str__(self) -> str:
         return self.job if self.index is None else f"{self.job}[{self.index}]"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A state and why, before the facts that every state has are added."""
+
+    state: State
+    reason: Reason = Reason.NONE
+    message: str = ""
+    exit_code: int | None = None
+    hopeless: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,3 +143,5 @@ class TrialStatus:
     ended: datetime | None = None
     hopeless: bool = False
     """Of an unschedulable one: no node that there is could ever take it, however long it waits."""
+    of_pack: bool = False
+    """Whether all of this is said of the Job that it shares with other trials, and nothing of itself."""

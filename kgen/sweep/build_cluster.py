@@ -55,6 +55,7 @@ def kubernetes(parsed: SweepFile, read: Callable[[str], Template | None]) -> tup
         annotations=MappingProxyType(given.annotations),
         run_as_user=given.run_as_user,
         deadline=given.deadline or (None if seconds is None else int(-(-seconds // 1)) + given.allowance),
+        allowance=None if given.deadline or seconds is None else given.allowance,
         backoff_limit=given.backoff_limit,
         ttl_seconds_after_finished=given.ttl_seconds_after_finished,
         template=None if given.template is None else read(given.template),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -166,6 +167,8 @@ class Kubernetes:
     run_as_user: int
     deadline: int | None
     """Seconds from a pod's start; None where neither a deadline nor ``budget.seconds`` is given."""
+    allowance: int | None
+    """Seconds that a pod has beside the budgets of its trials; None where the deadline is not made of them."""
     backoff_limit: int
     ttl_seconds_after_finished: int | None
     template: Template | None
@@ -219,6 +222,13 @@ class SweepSpec:
     def with_results(self, folder: Path) -> Self:
         """The same sweep, the same trials, with its results in ``<folder>/<name>`` of this machine."""
         return replace(self, location=Location(Scheme.FOLDER, "", str(folder / self.name)))
+
+    def pod_deadline(self, trials: int) -> int | None:
+        """Seconds from the start of a pod in which so many trials come one after another; None for no deadline."""
+        allowance = self.kubernetes.allowance
+        if allowance is None or self.budget.seconds is None:
+            return self.kubernetes.deadline
+        return math.ceil(self.budget.seconds * trials) + allowance
 
     @property
     def folder(self) -> Path:

@@ -1,24 +1,21 @@
-"""Changing a sweep that is on a cluster: cancel, retry, delete. No local file is needed."""
+"""Taking things of a sweep off a cluster: cancel, delete. No local file is needed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from kgen import names
-from kgen.backends.kubernetes.create import create
 from kgen.backends.kubernetes.objects import Kind, list_objects
 from kgen.backends.kubernetes.remove import Deleted, delete, delete_all, wait_until_gone
 from kgen.errors import ClusterError, InputError, InterruptedRunError, StoreError, TimedOutError
-from kgen.render import render
 from kgen.render.tools import tool_selector
-from kgen.status import Reason, State
+from kgen.status import State
 from kgen.sweep import SweepSpec
 from kgen.sweep.sweepspec import Scheme
-from kgen.workflow.observe import SeenSweep, SeenTrial, see_sweep, selector
+from kgen.workflow.observe import SeenSweep, see_sweep, selector
 from kgen.workflow.results import far_results
-from kgen.workflow.submit import OnEvent, as_retry, raise_unfinished, remove
 from kgen.workflow.submitting import end_submit_job
 
 if TYPE_CHECKING:
@@ -64,7 +61,7 @@ def cancel(api: Api, name: str, *, again: str) -> Deleted:
     """
     submitting = end_submit_job(api, name)  # first, or it would go on to create what is deleted here
     seen = see_sweep(api, name, reasons=False)
-    jobs = [t.job for t in seen.trials if t.job is not None and not t.status.state.ended]
+    jobs = [job.job for job in seen.jobs.values() if not job.has_ended]
     made = delete(api, jobs)
     words = f"{len(made.deleted) + len(made.gone):,} of {len(jobs):,} Jobs are deleted; to go on: {again}"
     if made.error is not None:
@@ -82,13 +79,15 @@ def holdings(
     Raises InputError where there is no such sweep, ClusterError; with ``results`` StoreError, too.
     """
     seen = see_sweep(api, name, reasons=False)
-    jobs = [trial.status for trial in seen.trials if trial.job is not None]
-    unfinished = [status for status in jobs if not status.state.ended]
+    jobs = seen.jobs.values()
+    unfinished = [job for job in jobs if not job.has_ended]
     return Holdings(
         unfinished=len(unfinished),
-        running=sum(status.state is State.RUNNING for status in unfinished),
+        running=sum(job.is_running for job in unfinished),
         ended=len(jobs) - len(unfinished),
-        succeeded=sum(status.state is State.SUCCEEDED for status in jobs),
+        succeeded=sum(
+            bool(job.trials) and all(trial.status.state is State.SUCCEEDED for trial in job.trials) for job in jobs
+        ),
         location="" if seen.spec is None else str(seen.spec.location),
         row_files=_count_rows(api, seen.spec, results=results, image=image, on_event=on_event),
     )
@@ -123,7 +122,7 @@ def remove_sweep(
     """
     files = None
     if results:
-        spec = _spec_of(see_sweep(api, name, reasons=False))
+        spec = spec_of(see_sweep(api, name, reasons=False))
         with far_results(spec, image=image, writable=True, connect=lambda: api, on_event=on_event) as source:
             source.row_files()  # what can't be reached is said before anything is deleted
             jobs = _delete_jobs(api, name)
@@ -154,37 +153,8 @@ def _until_nothing_writes(api: Api, name: str) -> None:
         raise TimedOutError(f"{error}; the results stay as long as these pods may write there") from error
 
 
-def retry(
-    api: Api,
-    name: str,
-    on_event: OnEvent,
-    *,
-    again: str,
-    trials: Collection[str] = (),
-    failed: bool = False,
-    missing: bool = False,
-) -> tuple[str, ...]:
-    """Start failed or missing trials anew: all that failed, all that are missing, or those named. Returns their Jobs.
-
-    A failed Job is deleted and created again, with the old reason in an annotation. ``again`` is the command that goes
-    on where it was interrupted. Raises InputError for a trial that can't be retried, or a sweep whose file is gone;
-    ClusterError, InterruptedRunError.
-    """
-    seen = see_sweep(api, name)
-    spec = _spec_of(seen)
-    chosen = _named(seen, trials) if trials else _all(seen, failed=failed, missing=missing)
-    if not chosen:
-        return ()
-    rendered = render(spec, [t.spec for t in chosen if t.spec is not None], namespace=api.namespace)
-    manifests = {manifest.trial: manifest for manifest in rendered.jobs}
-    remove(api, name, [trial.job for trial in chosen if trial.job is not None], on_event, again=again)
-    jobs = [as_retry(manifests[t.id], t.job, _why(t)) if _has_failed(t) else manifests[t.id] for t in chosen]
-    made = create(api, jobs, on_event=on_event)
-    raise_unfinished(made, len(jobs), again)
-    return made.created + made.unchanged
-
-
-def _spec_of(seen: SeenSweep) -> SweepSpec:
+def spec_of(seen: SeenSweep) -> SweepSpec:
+    """The sweep's file as the cluster holds it. Raises InputError where it is gone or can't be read."""
     if seen.spec is None:
         raise InputError.of(
             "the command line", "SWEEP",
@@ -192,38 +162,3 @@ def _spec_of(seen: SeenSweep) -> SweepSpec:
             "a sweep whose file is in the cluster; 'kgen submit FILE' brings it back",
         )  # fmt: skip
     return seen.spec
-
-
-def _all(seen: SeenSweep, *, failed: bool, missing: bool) -> list[SeenTrial]:
-    return [
-        trial
-        for trial in seen.trials
-        if trial.spec is not None and ((failed and _has_failed(trial)) or (missing and _is_missing(trial)))
-    ]
-
-
-def _has_failed(trial: SeenTrial) -> bool:
-    return trial.status.state is State.FAILED or trial.status.reason is Reason.NO_ROW
-
-
-def _is_missing(trial: SeenTrial) -> bool:
-    """Whether it has no Job and no end; as for a submission, a pod that its deleted Job left is no hindrance."""
-    return trial.job is None and trial.status.state not in (State.SUCCEEDED, State.FAILED)
-
-
-def _named(seen: SeenSweep, given: Collection[str]) -> list[SeenTrial]:
-    by_id = {trial.id: trial for trial in seen.trials if trial.spec is not None}
-    chosen = []
-    for name in given:
-        trial = by_id.get(name.rpartition("-")[2])
-        if trial is None:
-            raise InputError.of("the command line", "TRIAL", name, f"a trial of sweep {seen.name}")
-        if not _has_failed(trial) and not _is_missing(trial):
-            found = f"{name}, which is {trial.status.state.lower()}"
-            raise InputError.of("the command line", "TRIAL", found, "a trial that failed or is missing")
-        chosen.append(trial)
-    return chosen
-
-
-def _why(trial: SeenTrial) -> str:
-    return f"{trial.status.reason or trial.status.state}: {trial.status.message}".removesuffix(": ")

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 from kgen.backends.kubernetes.objects import Kind, list_objects
 from kgen.results.pods import PodSeen, PodState
-from kgen.status import Object, Seen, State, group_by_trial, read, status_of
+from kgen.status import Object, Seen, State, group_by_trial, is_pack, read, status_of
 from kgen.status.ending import why_ended
+from kgen.status.pack import why_failed_there
 from kgen.status.pods import Pod
 from kgen.workflow.observe import trials_selector
 
@@ -30,22 +31,24 @@ def seen_attempts(api: Api, sweep: str) -> list[PodSeen]:
 
 
 def attempts_of(jobs: Iterable[Object], pods: Iterable[Object]) -> list[PodSeen]:
-    """One for each pod, and one for each failed Job that has none left which failed."""
+    """One for each trial of a pod, and one for each trial of a failed Job that has none left which failed."""
     return [seen for trial, group in group_by_trial(jobs, pods).items() for seen in _of_trial(trial, group)]
 
 
 def _of_trial(trial: str, group: Seen) -> Iterator[PodSeen]:
-    found = [_of_pod(trial, Pod(pod)) for pod in group.pods]
+    found = [_of_pod(trial, Pod(pod), is_shared=is_pack(pod)) for pod in group.pods]
     yield from found
     if group.job is not None and not any(pod.state is PodState.FAILED for pod in found):
         yield from _of_job(trial, group.job, group.pods)
 
 
-def _of_pod(trial: str, pod: Pod) -> PodSeen:
+def _of_pod(trial: str, pod: Pod, *, is_shared: bool) -> PodSeen:
     state = _STATES.get(pod.phase, PodState.RUNNING)
     trainer = pod.trainer
     ran = [read.moment(trainer.terminated, "startedAt"), read.moment(trainer.running, "startedAt")] if trainer else []
-    why = why_ended(pod) if state is PodState.FAILED else None
+    why = None
+    if state is PodState.FAILED:
+        why = (is_shared and why_failed_there(trial, pod)) or why_ended(pod)
     return PodSeen(
         trial=trial,
         attempt=read.text(pod.object, "metadata", "uid"),
@@ -53,7 +56,7 @@ def _of_pod(trial: str, pod: Pod) -> PodSeen:
         pod=pod.name,
         node=pod.node,
         image_digest=_digest(pod),
-        exit_code=trainer.exit_code if trainer else None,
+        exit_code=why.exit_code if why else trainer.exit_code if trainer else None,
         reason=str(why.reason) if why else "",
         message=str(why) if why else "",
         created=read.moment(pod.object, "metadata", "creationTimestamp"),

@@ -8,21 +8,20 @@ from collections.abc import Callable, Set
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
-from kgen import names
 from kgen.backends.kubernetes.failure import ApiError
 from kgen.backends.kubernetes.objects import Kind
 from kgen.backends.kubernetes.watch import Mirror, Type
-from kgen.status import UNREAD, Object
+from kgen.status import UNREAD, Object, State, trials_of
 from kgen.sweep import SweepSpec
 from kgen.workflow.observe import (
     Objects,
     SeenSweep,
     SeenTrial,
+    asked_by,
     assemble,
     needs_events,
     no_sweep,
     stored_spec,
-    trials_of,
     trials_selector,
 )
 from kgen.workflow.rows import RowReader, SeenRows
@@ -32,6 +31,8 @@ if TYPE_CHECKING:
 
 _EVENTS_AFTER: Final = 3.0
 """Seconds that something may lack a pod, or a pod its container, before events are read for the reason."""
+_ROWS_AGAIN: Final = 30.0
+"""Seconds between two readings of the rows while a pack runs: its trials end one by one, its Job after the last."""
 
 
 class Following:
@@ -58,10 +59,12 @@ class Following:
         self._may_read_events = True
         self._deleted: set[str] = set()
         self._met: set[str] = set()
+        self._met_jobs: set[str] = set()
         self._shown: dict[str, object] = {}
         self._reader = RowReader(spec)
         self._rows = SeenRows(UNREAD)
-        self._trials = trials_of(spec)
+        self._rows_read = 0.0
+        self._trials = asked_by(spec)
         self._seen: SeenSweep | None = None
 
     @classmethod
@@ -76,7 +79,8 @@ class Following:
         if self._spec is None and not jobs:
             self._stack.close()
             raise no_sweep(self._api, self._name)
-        self._met.update(map(_trial_of, jobs))
+        for job in jobs:
+            self._meet(job)
         self._read_rows()
         self._changed()
         return self
@@ -88,6 +92,11 @@ class Following:
     def met(self) -> Set[str]:
         """Trials whose Jobs are there, or have been since it began."""
         return self._met
+
+    @property
+    def met_jobs(self) -> Set[str]:
+        """Names of the Jobs that are there, or have been since it began."""
+        return self._met_jobs
 
     def see(self) -> SeenSweep:
         """The sweep now."""
@@ -101,22 +110,35 @@ class Following:
     def wait(self, timeout: float) -> list[SeenTrial]:
         """The trials that changed what is shown of them, at most after ``timeout`` seconds; maybe none."""
         ended = False
-        changes = self._mirror.changes(timeout)
+        due = self._rows_due()
+        changes = self._mirror.changes(timeout if due is None else max(0.0, min(timeout, due - self._clock())))
         if self._events is not None:
             self._events.changes(0)
         for change in changes:
             if change.kind is Kind.JOB:
-                trial = _trial_of(change.item)
-                self._met.add(trial)
-                (self._deleted.add if change.type is Type.DELETED else self._deleted.discard)(trial)
+                trials = self._meet(change.item)
+                (self._deleted.update if change.type is Type.DELETED else self._deleted.difference_update)(trials)
                 ended = ended or bool(change.item.get("status", {}).get("conditions"))
-        if ended:
+        if ended or (due is not None and self._clock() >= due):
             self._read_rows()
         self._seen = None
         return self._changed()
 
+    def _meet(self, job: Object) -> tuple[str, ...]:
+        """Remember that it was there; gives its trials."""
+        trials = trials_of(job)
+        self._met.update(trials)
+        self._met_jobs.add(str(job["metadata"]["name"]))
+        return trials
+
+    def _rows_due(self) -> float | None:
+        """When the rows are to be read although no Job has ended; None while no pack runs."""
+        runs = any(trial.pack and trial.status.state is State.RUNNING for trial in self.see().trials)
+        return self._rows_read + _ROWS_AGAIN if runs else None
+
     def _read_rows(self) -> None:
         before, self._rows = self._rows, self._reader.read()
+        self._rows_read = self._clock()
         if self._rows.trouble and self._rows.trouble != before.trouble and self._on_trouble is not None:
             self._on_trouble(self._rows.trouble)
 
@@ -149,7 +171,3 @@ class Following:
                     self._on_trouble(f"{error}; so not every reason for waiting is known")
                 return []
         return self._events.objects(Kind.EVENT)
-
-
-def _trial_of(job: Object) -> str:
-    return str(job["metadata"].get("labels", {}).get(names.LABEL_TRIAL, ""))

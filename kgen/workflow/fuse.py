@@ -18,8 +18,12 @@ class Fuse:
         self._causes: Counter[str] = Counter()
         self._shown: dict[str, str] = {}
 
-    def blow(self, ended: Ended) -> str | None:
-        """The reason to stop after this trial, or None."""
+    def blow(self, ended: Ended, *, beside: int = 0) -> str | None:
+        """The reason to stop after this trial, or None.
+
+        ``beside``: how many others train on in the same programs. While there are more of them than have failed for
+        one cause, the cause is not all trials': of a whole grid in one program those with bad parameters come first.
+        """
         if ended.state == State.COMPLETE:
             self._results += 1
         if ended.state != State.FAILED:
@@ -28,8 +32,9 @@ class Fuse:
         self._causes[cause] += 1
         self._shown.setdefault(cause, ended.reason)
         if self._limit is None:
-            if self._results == 0 and self._causes[cause] >= FIRST_FAILURES:
-                return f"the first {FIRST_FAILURES} trials failed for one cause: {self._shown[cause]}"
+            count = self._causes[cause]
+            if self._results == 0 and count >= FIRST_FAILURES and (count >= beside or ended.ends_worker):
+                return f"the first {count} trials failed for one cause: {self._shown[cause]}"
         elif self._limit and self._causes.total() >= self._limit:
             common, count = self._causes.most_common(1)[0]
             return f"{self._causes.total()} trials failed, {count} of them with: {self._shown[common]}"

@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -18,7 +18,20 @@ from kgen.errors import ClusterError, InputError
 from kgen.plan import JobSeen
 from kgen.render.sweep_object import sweep_from_objects
 from kgen.spec import TrialSpec, Value, load_json
-from kgen.status import UNREAD, Object, Reason, Row, State, TrialStatus, Unread, group_by_trial, read, status_of
+from kgen.status import (
+    UNREAD,
+    Object,
+    Reason,
+    Row,
+    State,
+    TrialStatus,
+    Unread,
+    group_by_trial,
+    is_pack,
+    read,
+    status_of,
+    trials_of,
+)
 from kgen.sweep import SweepSpec, expand
 from kgen.workflow.rows import SeenRows, read_rows
 
@@ -42,11 +55,40 @@ class SeenTrial:
     """What the results say of it, where they can be read."""
     image: str = ""
     """That made its result."""
+    pack: tuple[str, ...] = ()
+    """All trials of its Job, where that is one of several trials."""
+
+    @property
+    def job_name(self) -> str:
+        """Empty where it has no Job."""
+        return "" if self.job is None else str(self.job["metadata"]["name"])
 
     @property
     def has_result(self) -> bool:
         """Whether it has succeeded; a complete Job without a row has not."""
         return self.status.state is State.SUCCEEDED and self.status.reason is not Reason.NO_ROW
+
+
+@dataclass(frozen=True, slots=True)
+class SeenJob:
+    """A Job that is there, and those of its trials that have no newer one."""
+
+    job: Object
+    trials: tuple[SeenTrial, ...]
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it has nothing more to do for any of its trials."""
+        if read.condition(self.job, "Complete", "Failed"):
+            return True
+        # What it does for a trial that has a newer Job, the trial's status does not say.
+        return len(self.trials) == len(trials_of(self.job)) and all(t.status.state.ended for t in self.trials)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it trains a trial just now."""
+        running = any(trial.status.state is State.RUNNING for trial in self.trials)
+        return running or read.count(self.job, "status", "ready") > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +104,9 @@ class SeenSweep:
     created: datetime | None
     rows_read: bool
     """Whether the results can be read from here."""
+    jobs: Mapping[str, SeenJob] = field(default_factory=dict)
+    """All Jobs that are there, by name: also those whose trials have newer ones, which two submissions of different
+    files may leave."""
 
     unread: str = ""
     """Why the results can't be read from here although they lie where they could be."""
@@ -101,14 +146,31 @@ class Objects:
     """Trials whose Jobs were there before."""
 
 
+def list_config_maps(api: Api, sweep: str) -> list[Object]:
+    """The ConfigMaps of a sweep: its file, its sources, the trials of its packs. Raises ClusterError."""
+    return list_objects(api, Kind.CONFIG_MAP, selector(sweep))[0]
+
+
 def selector(sweep: str) -> str:
     """The label selector of everything of a sweep."""
     return f"{names.LABEL_SWEEP}={sweep}"
 
 
 def trials_selector(sweep: str) -> str:
-    """Selects a sweep's trials: Jobs and pods in which kgen itself works have its name, but no trial's."""
-    return f"{selector(sweep)},{names.LABEL_TRIAL}"
+    """Selects the Jobs and pods of a sweep's trials, and not those in which kgen itself works for it."""
+    return f"{selector(sweep)},{_IS_TRIAL}"
+
+
+_IS_TRIAL = f"{names.LABEL_COMPONENT}={names.COMPONENT_TRIAL}"
+
+
+def jobs_of(trials: Iterable[SeenTrial]) -> dict[str, list[SeenTrial]]:
+    """The Jobs that are there of some trials, by name, each with those of the trials that are its own."""
+    found: dict[str, list[SeenTrial]] = {}
+    for trial in trials:
+        if trial.job is not None:
+            found.setdefault(trial.job_name, []).append(trial)
+    return found
 
 
 def see_sweep(api: Api, name: str, *, labels: str = "", reasons: bool = True) -> SeenSweep:
@@ -159,58 +221,12 @@ def see_existing(api: Api, spec: SweepSpec) -> SeenSweep:
     return assemble(api.namespace, spec.name, spec, Objects(None, jobs, pods, events), read_rows(spec))
 
 
-def see_trial(api: Api, given: str) -> tuple[str, SeenTrial, list[Object]]:
-    """A trial by its id or the name of its Job, with its sweep's name and its events, oldest first.
-
-    Raises InputError if the namespace has no such trial.
-    """
-    named = given.removeprefix("job.batch/").removeprefix("trial/")
-    of_sweep, _, trial = named.rpartition("-")
-    if not names.TRIAL_ID_PATTERN.fullmatch(trial):
-        allowed = "a trial's id, ten of a-z and 2-7, or the name of its Job"
-        raise InputError.of("the command line", "TRIAL", given, allowed)
-    chosen = f"{names.LABEL_TRIAL}={trial}" + (f",{selector(of_sweep)}" if of_sweep else "")
-    jobs = list_objects(api, Kind.JOB, chosen)[0]
-    pods = list_objects(api, Kind.POD, chosen)[0]
-    if not jobs and not pods:
-        return _not_created(api, given, of_sweep, trial)
-    if len(sweeps := sorted({_sweep_of(item) for item in [*jobs, *pods]})) > 1:
-        raise _ambiguous(given, trial, sweeps)
-    sweep = sweeps[0]
-    found = list_events(api, names.job_name(sweep, trial))
-    events = sorted(group_by_trial(jobs, pods, found)[trial].events, key=read.event_time)
-    spec = stored_spec(api, sweep)[0]
-    one = assemble(api.namespace, sweep, spec, Objects(None, jobs, pods, events), read_rows(spec))
-    return sweep, next(seen for seen in one.trials if seen.id == trial), events
-
-
-def _not_created(api: Api, given: str, of_sweep: str, trial: str) -> tuple[str, SeenTrial, list[Object]]:
-    """A trial that some sweep's file asks for, but that has no Job."""
-    found = {
-        sweep.name: seen
-        for sweep in see_sweeps(api)
-        for seen in sweep.trials
-        if seen.id == trial and of_sweep in ("", sweep.name)
-    }
-    if len(found) > 1:
-        raise _ambiguous(given, trial, sorted(found))
-    for name, seen in found.items():
-        return name, seen, []
-    raise InputError.of("the command line", "TRIAL", given, f"a trial of a sweep in namespace {api.namespace}")
-
-
-def _ambiguous(given: str, trial: str, sweeps: Sequence[str]) -> InputError:
-    """Sweeps that train the same have the same trial ids."""
-    jobs = " or ".join(names.job_name(sweep, trial) for sweep in sweeps)
-    return InputError.of("the command line", "TRIAL", f"{given}, a trial of {len(sweeps)} sweeps", f"its Job: {jobs}")
-
-
 def see_sweeps(api: Api, *, labels: str = "") -> list[SeenSweep]:
     """Every sweep of the namespace, by name; with ``labels`` only trials whose Jobs have these. Raises as
     :func:`see_sweep`."""
     managed = f"{names.LABEL_MANAGED_BY}={names.FIELD_MANAGER}"
-    trials = f"{managed},{names.LABEL_TRIAL}"
-    configs = {_sweep_of(c): c for c in list_objects(api, Kind.CONFIG_MAP, f"{managed},{_IS_SWEEP}")[0]}
+    trials = f"{managed},{_IS_TRIAL}"
+    configs = {sweep_of(c): c for c in list_objects(api, Kind.CONFIG_MAP, f"{managed},{_IS_SWEEP}")[0]}
     jobs: dict[str, list[Object]] = {name: [] for name in configs}
     pods: dict[str, list[Object]] = {name: [] for name in configs}
     for by_sweep, found in (
@@ -218,7 +234,7 @@ def see_sweeps(api: Api, *, labels: str = "") -> list[SeenSweep]:
         (pods, list_objects(api, Kind.POD, trials)[0]),
     ):
         for item in found:
-            by_sweep.setdefault(_sweep_of(item), []).append(item)
+            by_sweep.setdefault(sweep_of(item), []).append(item)
     parsed = {name: _parse(api, configs[name]) if name in configs else (None, "") for name in sorted(jobs)}
     with ThreadPoolExecutor(_READERS) as readers:  # so that a bucket that does not answer is waited for once
         rows = readers.map(read_rows, [spec for spec, _ in parsed.values()])
@@ -264,11 +280,12 @@ def _parse(api: Api, config: Object) -> tuple[SweepSpec | None, str]:
 
 
 def _others(api: Api) -> str:
-    found = sorted({_sweep_of(c) for c in list_objects(api, Kind.CONFIG_MAP, _IS_SWEEP)[0]})
+    found = sorted({sweep_of(c) for c in list_objects(api, Kind.CONFIG_MAP, _IS_SWEEP)[0]})
     return f": {', '.join(found[:10])}" if found else ", where there is none yet"
 
 
-def _sweep_of(item: Object) -> str:
+def sweep_of(item: Object) -> str:
+    """The sweep of an object, as its label says."""
     return str(item["metadata"].get("labels", {}).get(names.LABEL_SWEEP, ""))
 
 
@@ -277,16 +294,22 @@ def needs_events(jobs: Iterable[Object], pods: Iterable[Object]) -> bool:
 
     Events are many and of the whole namespace, so they are read only then.
     """
-    with_pod = {pod["metadata"].get("labels", {}).get(names.LABEL_TRIAL) for pod in pods}
+    with_pod = {trial_or_pack(pod) for pod in pods}
     for job in jobs:
         ended = any(c.get("status") == "True" for c in job.get("status", {}).get("conditions", ()))
         waiting = not ended and not job.get("spec", {}).get("suspend")
-        if waiting and job["metadata"].get("labels", {}).get(names.LABEL_TRIAL) not in with_pod:
+        if waiting and trial_or_pack(job) not in with_pod:
             return True
     return any(pod.get("status", {}).get("phase") == "Pending" for pod in pods)
 
 
-def trials_of(spec: SweepSpec | None) -> dict[str, TrialSpec]:
+def trial_or_pack(item: Object) -> str:
+    """What the Job or pod is named for: its trial, or the pack of its trials."""
+    labels: Mapping[str, str] = item["metadata"].get("labels", {})
+    return labels.get(names.LABEL_TRIAL) or labels.get(names.LABEL_PACK, "")
+
+
+def asked_by(spec: SweepSpec | None) -> dict[str, TrialSpec]:
     """The trials that a file asks for, by id."""
     return {} if spec is None else {trial.id: trial for trial in expand(spec)}
 
@@ -302,7 +325,7 @@ def assemble(
     """The sweep from its objects: every trial of the file, and every Job that is there. ``trials`` are those of the
     file, for whoever has them already."""
     grouped = group_by_trial(objects.jobs, objects.pods, objects.events)
-    expected = trials_of(spec) if trials is None else trials
+    expected = asked_by(spec) if trials is None else trials
     rows = seen_rows.rows
     found = []
     for trial in [*expected, *(other for other in grouped if other not in expected)]:
@@ -315,7 +338,9 @@ def assemble(
         wanted = expected.get(trial)
         parameters, seed = (wanted.parameters, wanted.seed) if wanted else _annotated(job)
         known = row if isinstance(row, Row) else None
-        found.append(SeenTrial(trial, parameters, seed, status, job, pods, wanted, known, image))
+        shared = job or next(iter(pods), None)
+        pack = trials_of(shared) if shared is not None and is_pack(shared) else ()
+        found.append(SeenTrial(trial, parameters, seed, status, job, pods, wanted, known, image, pack))
     created = [read.moment(item, "metadata", "creationTimestamp") for item in _owned(objects)]
     return SeenSweep(
         name,
@@ -324,8 +349,15 @@ def assemble(
         tuple(found),
         min((moment for moment in created if moment is not None), default=None),
         not isinstance(rows, Unread),
+        _all_jobs(objects.jobs, found),
         unread=seen_rows.trouble,
     )
+
+
+def _all_jobs(jobs: Iterable[Object], trials: Iterable[SeenTrial]) -> dict[str, SeenJob]:
+    own = jobs_of(trials)
+    named = {str(job["metadata"]["name"]): job for job in jobs if trials_of(job)}
+    return {name: SeenJob(job, tuple(own.get(name, ()))) for name, job in named.items()}
 
 
 def _owned(objects: Objects) -> list[Object]:
@@ -344,17 +376,17 @@ def _annotated(job: Object | None) -> tuple[Mapping[str, Value], int]:
 
 def jobs_seen(seen: SeenSweep) -> dict[str, JobSeen]:
     """The sweep's Jobs by name, as a plan wants them."""
-    return {
-        trial.job["metadata"]["name"]: JobSeen(
-            trial.job["metadata"].get("labels", {}).get(names.LABEL_SPEC, ""),
-            trial.id,
-            _image(trial.job),
-            trial.status,
-            "deletionTimestamp" in trial.job["metadata"],
-        )
-        for trial in seen.trials
-        if trial.job is not None
-    }
+    return {name: _job_seen(job.job, job.trials) for name, job in seen.jobs.items()}
+
+
+def _job_seen(job: Object, trials: Sequence[SeenTrial]) -> JobSeen:
+    statuses = {trial.id: trial.status for trial in trials}
+    return JobSeen(
+        job["metadata"].get("labels", {}).get(names.LABEL_SPEC, ""),
+        {trial: statuses[trial] for trial in trials_of(job) if trial in statuses},
+        _image(job),
+        "deletionTimestamp" in job["metadata"],
+    )
 
 
 def _image(job: Object) -> str:

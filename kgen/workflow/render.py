@@ -41,11 +41,10 @@ def write_manifests(rendered: Rendered, sweep: str, folder: Path) -> Written:
     changed = 0
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for group in (rendered.shared, rendered.jobs):
-            for manifest in group:
-                name = file_name(manifest)
-                kept.add(name)
-                changed += _write(folder / name, manifest.text.encode())
+        for manifest in rendered.objects():
+            name = file_name(manifest)
+            kept.add(name)
+            changed += _write(folder / name, manifest.text.encode())
         gone = [path for path in sorted(folder.glob("*.json")) if path.name not in kept and _is_own(path, sweep)]
         for path in gone:
             path.unlink()

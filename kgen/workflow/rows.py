@@ -73,7 +73,10 @@ class RowReader:
 
         self._cache = self._cache or RowCache()
         found = observe(store, expand(spec), spec.objective, self._cache)
-        return {trial: (Row(str(row.state), row.outcome or "", row.reason), row.image) for trial, row in found.items()}
+        return {
+            trial: (Row(str(row.state), row.outcome or "", row.reason, row.exit_code, row.ended), row.image)
+            for trial, row in found.items()
+        }
 
 
 def read_rows(spec: SweepSpec | None) -> SeenRows:

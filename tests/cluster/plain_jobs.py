@@ -65,7 +65,7 @@ def manifest(
     spec = hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()[:16]
     metadata = {"name": name, "labels": {**(labels or {}), names.LABEL_SPEC: spec}}
     text = json.dumps({"apiVersion": version, "kind": kind, "metadata": metadata, **rest})
-    return Manifest(kind, name, text, spec, trial)
+    return Manifest(kind, name, text, spec, (trial,) if trial else ())
 
 
 def jobs_there(cluster: Cluster, namespace: str) -> dict[str, str]:

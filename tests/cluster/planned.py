@@ -53,6 +53,7 @@ def shape(spec: SweepSpec, trials: int = 2, *, image: str = IMAGE, job: Object |
         },
         trials,
         trials,
+        trials,
     )
 
 

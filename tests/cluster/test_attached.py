@@ -9,9 +9,9 @@ import pytest
 
 from kgen.status import FIRST_FAILURES
 from kgen.sweep import load
+from kgen.workflow.attached import Attached, submit_attached
 from kgen.workflow.follow import Following
 from kgen.workflow.prepare import prepare
-from kgen.workflow.submit import Attached, submit_attached
 from tests.cluster.shell import Shell, interrupt, numbers, read_until, sweep_text
 from tests.cluster.test_wait import Hurried, Nobody
 
@@ -70,7 +70,7 @@ def test_a_single_failure_among_successes_does_not(shell: Shell) -> None:
 
 
 def test_an_image_that_never_comes_is_given_up(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kgen.workflow.submit.LOOK_SECONDS", 0.2)
+    monkeypatch.setattr("kgen.workflow.attached.LOOK_SECONDS", 0.2)
     shell.write(sweep_text(fate="image-pull", parameters=numbers(3)))
     looks = itertools.count()
     wait = Following.wait
@@ -88,7 +88,7 @@ def test_an_image_that_never_comes_is_given_up(shell: Shell, monkeypatch: pytest
 
 
 def test_five_of_them_stop_it(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kgen.workflow.submit.LOOK_SECONDS", 0.2)
+    monkeypatch.setattr("kgen.workflow.attached.LOOK_SECONDS", 0.2)
     more = "execution: {max_parallel: 2}\n"
     shell.write(sweep_text(fate="image-pull", parameters=numbers(20), more=more))
     done = attached(shell, Nobody())

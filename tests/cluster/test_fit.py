@@ -42,7 +42,7 @@ def node(fake_cluster: Cluster, namespace: str) -> Iterator[str]:
 def test_a_plan_knows_hours_and_waves(node: str, api: Api, namespace: str) -> None:
     spec = sweep(node_selector=f"{{pool: {namespace}}}")
     one = shape(spec, 20, nodeSelector={"pool": namespace})
-    forecast = look(api, [one], spec, namespace, seconds_per_trial=60)
+    forecast = look(api, [one], spec, namespace, seconds_per_pod=60)
     assert said(forecast) == []
     (fit,) = forecast.shapes
     assert (fit.nodes, fit.now, fit.free, fit.limited_by) == (1, 8, 8, "nodes")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from kgen.names import pack_row_file
 from kgen.results.rows import State
 from tests.cluster.shell import Shell, sweep_text
 from tests.unit.results.made import row, write, write_bytes
@@ -63,6 +64,15 @@ def test_beside_a_pod_that_is_there_the_row_is_the_attempt_before(shell: Shell, 
     log = shell.kgen("logs", trial)  # a fake node has no log of it
     assert (log.code, log.lines) == (0, ["new"])
     assert f"the log of attempt {pod['metadata']['uid']}, which ended" in log.err
+
+
+def test_a_row_in_a_file_that_is_named_after_another_trial(shell: Shell, root: Path) -> None:
+    """As they trained in one process, before the sweep was edited."""
+    trial = submit(shell, root)
+    lose_pods(shell)
+    together = [row("aaaaaaaaaa", "early", ended=1, log="another trial's"), row(trial, "early", ended=1, log="mine")]
+    write(root, *together, name=pack_row_file("aaaaaaaaaa", "early", 1))
+    assert shell.kgen("logs", trial).lines == ["mine"]
 
 
 def test_no_row_either_is_no_log(shell: Shell, root: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 import kgen
 from kgen.errors import InputError
 from kgen.render import render
-from kgen.sweep import expand, load
+from kgen.sweep import SweepSpec, expand, load, loads
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 GOLDEN = Path(__file__).parent / "manifests"
@@ -22,10 +22,21 @@ _VERSION = f'"app.kubernetes.io/version": "{kgen.__version__}"', '"kgen-version"
 
 def expected_files(example: Path) -> dict[str, str]:
     """Name in the golden folder → text: the shared objects, the first and the last Job. Without kgen's version."""
-    spec = load(example)
-    made = render(spec, expand(spec))
-    shown = [*made.shared, made.jobs[0], made.jobs[-1]]
     stem = example.relative_to(EXAMPLES).with_suffix("").as_posix().replace("/", "-")
+    return _files(load(example), stem)
+
+
+def packed_files() -> dict[str, str]:
+    """The same of the example for clusters with 16 trials in a pod, and the ConfigMaps of these two Jobs."""
+    example = EXAMPLES / "cluster.yaml"
+    text = example.read_text(encoding="utf-8")
+    return _files(loads(f"{text}\nexecution: {{trials_per_pod: 16}}\n", file=example.name), "cluster-packs")
+
+
+def _files(spec: SweepSpec, stem: str) -> dict[str, str]:
+    made = render(spec, expand(spec))
+    maps = [config_map for _, config_map in made.config_maps]
+    shown = [*made.shared, *maps[:1], *maps[-1:], made.jobs[0], made.jobs[-1]]
     return {f"{stem}.{m.kind.lower()}-{m.name}.json": _without_version(m.text, m.spec) for m in shown}
 
 
@@ -52,8 +63,14 @@ def test_examples_give_the_same_objects_as_ever(example: Path) -> None:
         assert (GOLDEN / name).read_text(encoding="utf-8") == text, name
 
 
+def test_packs_of_an_example_give_the_same_objects_as_ever() -> None:
+    for name, text in packed_files().items():
+        assert (GOLDEN / name).read_text(encoding="utf-8") == text, name
+
+
 def test_no_golden_file_is_left_over() -> None:
     expected = {name for example in FILES if runs_on_a_cluster(example) for name in expected_files(example)}
+    expected |= {*packed_files()}
     assert {path.name for path in GOLDEN.iterdir()} == expected
     assert len(expected) >= 3
 
@@ -65,3 +82,5 @@ if __name__ == "__main__":
     for found in filter(runs_on_a_cluster, FILES):
         for file_name, content in expected_files(found).items():
             (GOLDEN / file_name).write_text(content, encoding="utf-8")
+    for file_name, content in packed_files().items():
+        (GOLDEN / file_name).write_text(content, encoding="utf-8")

@@ -42,16 +42,16 @@ def look(
     *,
     config_maps: int = 1,
     replaces: int = 0,
-    seconds_per_trial: float | None = None,
+    seconds_per_pod: float | None = None,
 ) -> Forecast:
     """Read what the user may read of the cluster, and say what it means for the sweep. Creates nothing.
 
     ``config_maps`` are to be created beside the Jobs, ``replaces`` of which take another's place;
-    ``seconds_per_trial`` is the mean of those that are done.
+    ``seconds_per_pod`` is the mean of those whose trials are done.
     At most 15 requests for one shape, pages of nodes and pods apart, unless the cluster's rights have gaps.
     Raises ClusterError where the cluster can't be reached or gives no answer of its own.
     """
-    return _Look(api, shapes, spec, namespace, config_maps, replaces).forecast(seconds_per_trial)
+    return _Look(api, shapes, spec, namespace, config_maps, replaces).forecast(seconds_per_pod)
 
 
 class _Look:
@@ -73,7 +73,7 @@ class _Look:
         self._quotas: list[Object] = []
         self._limit_ranges: list[Object] = []
 
-    def forecast(self, seconds_per_trial: float | None) -> Forecast:
+    def forecast(self, seconds_per_pod: float | None) -> Forecast:
         """Everything, the gravest findings first."""
         version = self._version()
         fits: list[ShapeFit] = []
@@ -94,7 +94,7 @@ class _Look:
             attempts=self._spec.kubernetes.backoff_limit + 1,
             shapes=tuple(fits),
             nodes=None if self._nodes is None else len(self._nodes),
-            seconds_per_trial=seconds_per_trial,
+            seconds_per_pod=seconds_per_pod,
             findings=tuple(sorted(found, key=lambda finding: list(Severity).index(finding.severity))),
         )
 
@@ -227,11 +227,12 @@ class _Look:
             seconds=seconds,
             hours=None
             if seconds is None
-            else {name: shape.trials * amount / 1000 * seconds / 3600 for name, amount in counted.items()},
+            else {name: shape.jobs * amount / 1000 * seconds / 3600 for name, amount in counted.items()},
             nodes=None if where is None else len(where.suitable),
             now=None if where is None else limits[limited_by],
             free=None if where is None else min(where.free, self._spec.max_parallel or where.free),
             limited_by=limited_by,
+            pods=shape.jobs,
         )
 
     def _creation(self) -> quota.Creation:

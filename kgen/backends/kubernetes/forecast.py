@@ -14,40 +14,42 @@ from kgen.sweep.sweepspec import SweepSpec
 
 @dataclass(frozen=True, slots=True)
 class ShapeFit:
-    """How the trials of one shape fit. Trials at the same time are None where the nodes can't be read."""
+    """How the pods of one shape fit. Pods at the same time are None where the nodes can't be read."""
 
     trials: int
     """Not ended."""
     requests: Mapping[str, str]
-    """Resource → quantity, of one trial."""
+    """Resource → quantity, of one pod."""
     seconds: int | None
-    """A trial's worst case in its pod, per attempt; None without a deadline."""
+    """A pod's worst case, per attempt; None without a deadline."""
     hours: Mapping[str, float] | None
     """Worst case of all of them, an attempt each: resource → units × hours, of accelerators and CPUs."""
     nodes: int | None
-    """That can hold a trial."""
+    """That can hold a pod."""
     now: int | None
-    """Trials at the same time beside what else runs now."""
+    """Pods at the same time beside what else runs now."""
     free: int | None
-    """Trials at the same time when nothing else runs."""
+    """Pods at the same time when nothing else runs."""
     limited_by: str
     """What sets ``now``: nodes, a quota, or execution.max_parallel."""
+    pods: int
+    """Not ended; as many as trials where each has its own."""
 
     @property
     def parallel(self) -> int | None:
-        """Trials at the same time that an ETA counts with: once there is room, where there is none now."""
+        """Pods at the same time that an ETA counts with: once there is room, where there is none now."""
         return self.now or self.free or None
 
     @property
     def worst_seconds(self) -> float | None:
-        """Until all have ended, in waves of trials that each take their worst case."""
+        """Until all have ended, in waves of pods that each take their worst case."""
         if self.parallel is None or self.seconds is None:
             return None
-        return -(-self.trials // self.parallel) * self.seconds
+        return -(-self.pods // self.parallel) * self.seconds
 
-    def expected_seconds(self, per_trial: float) -> float | None:
-        """Until all have ended, from a trial's mean."""
-        return None if self.parallel is None else max(1.0, self.trials / self.parallel) * per_trial
+    def expected_seconds(self, per_pod: float) -> float | None:
+        """Until all have ended, from a pod's mean."""
+        return None if self.parallel is None else max(1.0, self.pods / self.parallel) * per_pod
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +61,13 @@ class Forecast:
     trials: int
     """Not ended."""
     attempts: int
-    """How often a trial may run at most, if each attempt crashes or reaches its deadline."""
+    """How often a pod may run at most, if each attempt crashes or reaches its deadline."""
     shapes: tuple[ShapeFit, ...]
     """Those that the server takes, most trials first."""
     nodes: int | None
     """Of the cluster; None where they can't be read."""
-    seconds_per_trial: float | None
-    """Mean of those that are done."""
+    seconds_per_pod: float | None
+    """Mean of those whose trials are done."""
     findings: tuple[Finding, ...]
     """The gravest first."""
 
@@ -90,7 +92,7 @@ class Forecast:
     @property
     def expected_seconds(self) -> float | None:
         """The same from the mean of those that are done."""
-        mean = self.seconds_per_trial
+        mean = self.seconds_per_pod
         return None if mean is None else _sum([shape.expected_seconds(mean) for shape in self.shapes])
 
     @property

@@ -5,20 +5,21 @@ from __future__ import annotations
 import pytest
 
 from kgen.names import job_name
-from kgen.plan import Action, JobSeen, Plan, plan_jobs
+from kgen.plan import Action, JobSeen, JobWanted, Plan, plan_jobs
 from kgen.spec import Budget
 from kgen.status import Reason, Row, State, TrialStatus
 from tests.unit.sweep.sweeps import trials
 
 (TRIAL,) = trials(parameters="{a: [1]}")
 IMAGE = "registry.example/trainer:2"
+WANTED = JobWanted(job_name("sweep", TRIAL.id), "new")
 OLDER = "registry.example/trainer:1"
 
 
 def seen(
     state: State, reason: Reason = Reason.NONE, *, spec: str = "new", trial: str = TRIAL.id, image: str = IMAGE
 ) -> JobSeen:
-    return JobSeen(spec, trial, image, TrialStatus(trial, state, reason, "in words"))
+    return JobSeen(spec, {trial: TrialStatus(trial, state, reason, "in words")}, image)
 
 
 def plan(
@@ -27,7 +28,7 @@ def plan(
     return plan_jobs(
         "sweep",
         [TRIAL],
-        {TRIAL.id: "new"},
+        {TRIAL.id: WANTED},
         {} if job is None else {job_name("sweep", TRIAL.id): job},
         {} if row is None else {TRIAL.id: row},
         budget=Budget(),
@@ -105,7 +106,7 @@ def test_jobs_that_the_file_does_not_ask_for_are_named_and_left_alone() -> None:
     made = plan_jobs(
         "sweep",
         [TRIAL],
-        {TRIAL.id: "new"},
+        {TRIAL.id: WANTED},
         {"sweep-zzzzzzzzzz": seen(State.RUNNING, trial="zzzzzzzzzz")},
         {},
         budget=Budget(),
@@ -113,3 +114,48 @@ def test_jobs_that_the_file_does_not_ask_for_are_named_and_left_alone() -> None:
     )
     assert made.orphans == ("sweep-zzzzzzzzzz",)
     assert [item.action for item in made.planned] == [Action.CREATE]
+
+
+# -- Jobs of several trials -----------------------------------------------------------------------------------------
+
+PACK = trials(parameters="{a: [1, 2, 3]}")
+
+
+def plan_pack(
+    *states: State, spec: str = "old", running: bool = False, rows: dict[str, str] | None = None
+) -> list[Action]:
+    """What is done about three trials of one Job, made from this manifest, that stand so."""
+    statuses = {trial.id: TrialStatus(trial.id, state) for trial, state in zip(PACK, states, strict=True)}
+    made = plan_jobs(
+        "sweep",
+        PACK,
+        {trial.id: JobWanted("sweep-pack", "new") for trial in PACK},
+        {"sweep-pack": JobSeen(spec, statuses, IMAGE)},
+        {trial: (Row(state), IMAGE) for trial, state in (rows or {}).items()},
+        budget=Budget(),
+        image=IMAGE,
+        replace_running=running,
+    )
+    assert made.orphans == ()
+    return [item.action for item in made.planned]
+
+
+def test_each_trial_of_a_job_has_its_own_action() -> None:
+    found = plan_pack(State.RUNNING, State.RUNNING, State.FAILED, spec="new", rows={PACK[0].id: "complete"})
+    assert found == [Action.DONE, Action.KEEP, Action.FAILED]
+    assert plan_pack(State.FAILED, State.FAILED, State.FAILED, rows={PACK[0].id: "complete"}) == [
+        Action.DONE, Action.REPLACE, Action.REPLACE
+    ]  # fmt: skip
+
+
+def test_a_failed_trial_does_not_end_a_job_that_trains_others() -> None:
+    assert plan_pack(State.RUNNING, State.RUNNING, State.FAILED) == [Action.KEEP, Action.KEEP, Action.FAILED]
+    assert plan_pack(State.RUNNING, State.RUNNING, State.FAILED, running=True) == [Action.REPLACE] * 3
+    assert plan_pack(State.PENDING, State.PENDING, State.FAILED) == [Action.REPLACE] * 3
+
+
+def test_what_is_done_needs_no_job() -> None:
+    rows = {PACK[0].id: (Row("complete"), IMAGE), PACK[1].id: (Row("complete"), OLDER)}
+    wanted = {PACK[2].id: JobWanted("sweep-pack", "new")}
+    made = plan_jobs("sweep", PACK, wanted, {}, rows, budget=Budget(), image=IMAGE)
+    assert [item.action for item in made.planned] == [Action.DONE, Action.DONE_OTHER_IMAGE, Action.CREATE]

@@ -52,3 +52,12 @@ def test_a_newer_kgen_makes_no_other_job(monkeypatch: pytest.MonkeyPatch) -> Non
     after = job()
     assert "99.0.0" in json.dumps(after.object())
     assert after.spec == before.spec
+
+
+def test_a_newer_kgen_makes_no_other_config_map_of_trials(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = loads(text(**BLOCKS, execution="{trials_per_pod: 2}"))
+    ((_, before),) = render(spec, expand(spec)).config_maps
+    monkeypatch.setattr(kgen, "__version__", "99.0.0")
+    ((_, after),) = render(spec, expand(spec)).config_maps
+    assert "99.0.0" in after.text
+    assert (after.name, after.spec) == (before.name, before.spec)

@@ -21,12 +21,12 @@ def test_there_is_one_for_each_trial_in_order() -> None:
     made = spec(parameters="{a: {int: {start: 1, stop: 20}}, b: [x, y]}", repeats="2")
     trials = expand(made)
     found = render(made, trials).jobs
-    assert [m.trial for m in found] == [t.id for t in trials]
+    assert [m.trials for m in found] == [(t.id,) for t in trials]
     assert [m.name for m in found] == [f"sweep-{t.id}" for t in trials]
-    assert (len(found), found[-1].trial, [m.trial for m in found[1:3]]) == (
+    assert (len(found), found[-1].trials, [m.trials for m in found[1:3]]) == (
         80,
-        trials[-1].id,
-        [t.id for t in trials[1:3]],
+        (trials[-1].id,),
+        [(t.id,) for t in trials[1:3]],
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from kgen.packs import Pack
 from kgen.render.settings import Settings
 from kgen.render.template import built_in_text
 from kgen.render.tree import Origins
@@ -283,9 +284,13 @@ def test_an_empty_optional_value_may_be_null() -> None:
 
 def test_the_context_is_what_the_documentation_lists() -> None:
     made = spec()
-    context = Settings(made, Origins()).of(expand(made)[0])
+    trials = expand(made)
+    settings = Settings(made, Origins())
     documented = DOCUMENTATION.read_text(encoding="utf-8")
-    names = [*context, *(f"trial.{name}" for name in context["trial"])]
+    names: list[str] = []
+    for pack, variable in ((Pack.single(trials[0]), "trial"), (Pack("aaaaaaaaaa", trials), "pack")):
+        context = settings.of(pack)
+        names += [*context, *(f"{variable}.{name}" for name in context[variable])]
     assert [name for name in names if f"`{name}`" not in documented] == []
 
 

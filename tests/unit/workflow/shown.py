@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from kgen.backends.local.pool import Event
 from kgen.plan import Plan
-from kgen.trial.channel import Ended, Message
+from kgen.trial.channel import Ended
 
 
 class Show:
@@ -12,14 +13,20 @@ class Show:
     def __init__(self) -> None:
         self.plan: Plan | None = None
         self.ended: list[str] = []
+        self.plans: list[Plan] = []
+        self.notes: list[str] = []
         self.over = 0
 
     def begin(self, plan: Plan) -> None:
-        self.plan = plan
+        self.plan = self.plan or plan
+        self.plans.append(plan)
 
-    def event(self, message: Message) -> None:
+    def event(self, message: Event) -> None:
         if isinstance(message, Ended):
             self.ended.append(message.state)
 
     def end(self) -> None:
         self.over += 1
+
+    def note(self, line: str) -> None:
+        self.notes.append(line)

@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 
 from kgen.names import LABEL_TRIAL
+from kgen.pack_message import Failure
 from kgen.results.pods import BY_THE_CLUSTER, DISRUPTIONS, PodSeen, PodState
 from kgen.status import Reason
 from kgen.workflow.attempts import attempts_of
 from tests.unit.status.made import ended, pod
+from tests.unit.status.packed import BACKOFF, TRIALS, failed, pack_job, says
 from tests.unit.status.recordings import TRIAL, recording
 
 
@@ -90,3 +92,22 @@ def test_what_has_no_trial_is_no_attempt() -> None:
 def test_what_results_know_of_reasons_are_reasons() -> None:
     """They lie below the enum, so they have its words by themselves."""
     assert set(Reason) >= DISRUPTIONS | BY_THE_CLUSTER
+
+
+def test_a_packs_pod_is_an_attempt_of_each_of_its_trials() -> None:
+    made = failed(143, says(Failure(TRIALS[1], 64, "no such optimizer"), left=TRIALS[2:3]))
+    made["metadata"]["uid"] = "u"
+    found = {each.trial: each for each in attempts_of([], [made])}
+    assert list(found) == list(TRIALS)
+    assert {each.attempt for each in found.values()} == {"u"}
+    assert (found[TRIALS[1]].reason, found[TRIALS[1]].exit_code) == ("BadParameters", 64)
+    assert found[TRIALS[1]].message == "the trainer refuses its parameters (exit code 64): no such optimizer"
+    assert (found[TRIALS[2]].reason, found[TRIALS[2]].exit_code) == ("Interrupted", 143)
+
+
+def test_a_failed_pack_without_pods_tells_of_each_trial() -> None:
+    made = pack_job(BACKOFF, failed=1)
+    made["metadata"]["uid"] = "j"
+    assert [(each.trial, each.attempt, each.reason) for each in attempts_of([made], [])] == [
+        (trial, "j", "Unknown") for trial in TRIALS
+    ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from kgen.status import FIRST_FAILURES, fingerprint
@@ -28,6 +30,23 @@ def test_not_if_their_causes_differ() -> None:
 
 def test_not_after_a_result() -> None:
     assert blow(Fuse(), ("complete", ""), *[("failed", "same")] * 20) == [None] * 21
+
+
+def test_of_a_whole_grid_in_one_program_those_with_bad_parameters_come_first() -> None:
+    """That they fail before any other has ended says nothing of those: it takes as many as train on."""
+    fuse = Fuse()
+    bad = replace(ended("failed", "BadParametersError: no such optimizer"), exit_code=64)
+    assert [fuse.blow(bad, beside=60 - i) for i in range(29)] == [None] * 29
+    assert (
+        fuse.blow(bad, beside=30) == "the first 30 trials failed for one cause: BadParametersError: no such optimizer"
+    )
+
+
+def test_crashes_count_however_many_train_on() -> None:
+    fuse = Fuse()
+    assert [bool(fuse.blow(replace(ended("failed", "x"), exit_code=1), beside=200)) for _ in range(5)] == [
+        *[False] * 4, True,
+    ]  # fmt: skip
 
 
 def test_interruptions_are_no_failures() -> None:

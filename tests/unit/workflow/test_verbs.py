@@ -12,9 +12,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from kgen.backends.local.pool import Event
 from kgen.errors import InputError, InterruptedRunError, MissingExtraError, StoreError
 from kgen.sweep import SweepSpec, load
-from kgen.trial.channel import Message
 from kgen.workflow.collect import collect_sweep
 from kgen.workflow.report import report_sweep
 from kgen.workflow.run import Run, run_sweep
@@ -109,7 +109,7 @@ def test_a_missing_extra_is_said_before_the_first_trial(tmp_path: Path, monkeypa
 
 def test_ctrl_c_ends_a_run_with_a_word_on_how_to_go_on(tmp_path: Path) -> None:
     class Impatient(Show):
-        def event(self, message: Message) -> None:
+        def event(self, message: Event) -> None:
             super().event(message)
             if self.ended == ["complete"] * 2:
                 raise KeyboardInterrupt
