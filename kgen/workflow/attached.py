@@ -180,7 +180,7 @@ class _Attachment:
         kept: list[Manifest] = []
         smaller: list[Pack] = []
         for job in self._held:
-            if job.name in seen.jobs:
+            if job.name in self._following.met_jobs:
                 continue
             left = [trial for trial in job.trials if own.get(trial, job.name) == job.name]
             if len(left) == len(job.trials):
