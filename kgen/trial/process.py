@@ -26,6 +26,7 @@ from kgen.trial.fused import Fused
 from kgen.trial.many import TrainMany
 from kgen.trial.output import Tail, complain, of_trial, printable, say, tee_output
 from kgen.trial.pack import Pack, PackSource, accepted_row_file, read_pack
+from kgen.trial.session import kill_session
 from kgen.trial.signals import hearing_signals
 from kgen.trial.single import OneByOne, Single, Train
 
@@ -108,8 +109,11 @@ class _Process:
 
     def leave(self, code: int) -> NoReturn:
         """End at once: frameworks' own exit hooks can hang or crash, and nothing is left to wait for."""
-        if self._leads_session and os.getppid() != _PARENT:  # nobody else is there to end what the trainer has started
-            os.killpg(0, signal.SIGKILL)
+        if self._leads_session:
+            # Whoever started this process does the same, but may be killed at this very moment.
+            kill_session(os.getpid())
+            if os.getppid() != _PARENT:
+                os.killpg(0, signal.SIGKILL)  # what has been started since
         os._exit(code)
 
     def report_end(self, error: TrialError | StoreError) -> int:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 _CREATING_SECONDS: Final = 0.5
 """Between two looks while Jobs are being created."""
+_SETTLE_SECONDS: Final = 15.0
+"""How long a stop waits to see Jobs that it has created: a watch lags by as much on a busy server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,9 +146,8 @@ class _Attachment:
             watcher.show(seen, changed)
             ignored = self._failed_before.union(*(job.trials for job in self._coming))
             verdict = fuse.see([t.status for t in seen.asked if t.id not in ignored], clock())
-            if verdict.stop and self.end_creation() is not None:
-                self._following.wait(LOOK_SECONDS)  # for what was on its way
-                seen = self._following.see()
+            if verdict.stop:
+                seen = self._settle(seen)
             broom.sweep(seen, verdict)
             if verdict.stop:
                 return Attached(seen, verdict.stop, broom.deleted)
@@ -161,6 +162,16 @@ class _Attachment:
             if self._creation is None and not self._held and all_seen and seen.ended:
                 return Attached(seen, "", broom.deleted)
             changed = self._following.wait(LOOK_SECONDS if self._creation is None else _CREATING_SECONDS)
+
+    def _settle(self, seen: SeenSweep) -> SeenSweep:
+        """What is there once nothing more is created, and all that was created is seen: none outlives a stop."""
+        made = self.end_creation()
+        never = {job.name for job in self._held} | set(() if made is None else made.absent)
+        until = time.monotonic() + _SETTLE_SECONDS
+        while not {job.name for job in self._coming} <= never | self._following.met_jobs and time.monotonic() < until:
+            self._following.wait(LOOK_SECONDS)
+            seen = self._following.see()
+        return seen
 
     def _create(self, seen: SeenSweep) -> None:
         """Begin with as many of the Jobs that are held back as there may be."""

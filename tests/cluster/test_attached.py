@@ -62,7 +62,8 @@ def test_what_waits_is_deleted_when_it_stops(shell: Shell) -> None:
 def test_a_single_failure_among_successes_does_not(shell: Shell) -> None:
     shell.write(sweep_text(seconds="4", parameters=numbers(8)))
     shell.kgen("submit", "sweep.yaml").ok()
-    shell.kubectl("delete", "pod", next(iter(shell.pods())))
+    pods = shell.cluster.until(shell.pods, what="the first pod")
+    shell.kubectl("delete", "pod", next(iter(pods)))
     done = shell.kgen("submit", "sweep.yaml", "--wait")
     assert done.code == 1
     assert "stopped early" not in done.err

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import collections
-import contextlib
 import datetime as dt
 import os
 import select
 import signal
 import socket
 import subprocess
-import sys
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +18,7 @@ from kgen import names
 from kgen.backends.local.devices import Slot
 from kgen.spec import TrialSpec
 from kgen.trial.channel import Begin, Ended, Interrupt, Message, Start, Started, decode, encode
+from kgen.trial.session import kill_session
 
 _TAIL_LINES = 30
 _READ = 65536
@@ -209,22 +208,6 @@ class Worker:
         self.socket.close()
         os.close(self.output)
         return code
-
-
-def kill_session(leader: int) -> None:
-    """SIGKILL what is left of the session that a worker led, such as the program that it wrapped."""
-    if sys.platform != "linux":
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(leader, signal.SIGKILL)
-        return
-    for entry in os.scandir("/proc"):
-        if not entry.name.isdigit():
-            continue
-        with contextlib.suppress(OSError, ValueError, IndexError):
-            # After the command's name, which may hold anything: state, parent, group, session.
-            session = Path(entry.path, "stat").read_text(errors="replace").rpartition(")")[2].split()[3]
-            if int(session) == leader:
-                os.kill(int(entry.name), signal.SIGKILL)
 
 
 def describe_exit(code: int) -> str:

@@ -158,6 +158,20 @@ def test_children_of_the_trainer_do_not_hold_its_socket(tmp_path: Path) -> None:
     os.killpg(fed.process.pid, signal.SIGKILL)
 
 
+def test_what_a_worker_has_started_ends_with_it(tmp_path: Path) -> None:
+    """By itself: whoever started it may be killed at that moment. And it keeps its exit code."""
+    code = "import subprocess\nchild = subprocess.Popen(['sleep', '300'])\n"
+    fed = Fed(tmp_path, code + body("trial.report(step=1, loss=child.pid)"))
+    fed.start(FIRST, "x")
+    ended = fed.next(Ended)
+    assert isinstance(ended, Ended)
+    child = Path(f"/proc/{ended.metrics['loss'][0]:.0f}/stat")
+    assert child.exists()
+    fed.hang_up()
+    assert fed.end() == 0
+    wait_until(lambda: not child.exists() or ") Z " in child.read_text(), "the child ends")
+
+
 def test_a_worker_sees_nothing_of_the_socket_in_its_environment(tmp_path: Path) -> None:
     fed = Fed(tmp_path, body("assert 'KGEN_WORKER' not in os.environ", "trial.report(step=1, loss=1)"))
     fed.start(FIRST, "x")
