@@ -31,12 +31,14 @@ _node: list[RealNode] = []
 
 
 @pytest.fixture(scope="session")
-def node(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealNode]:
+def node(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> RealNode:
     """A real node, and its control plane; in CI a test that needs it fails where there is none."""
     if not _node:
+        # Not at the end of the last test that uses it: that test holds the machine (tests/conftest.py) while whoever
+        # started the node waits for its other users, of which one may be waiting for the machine.
+        request.config.add_cleanup(_started.close)
         _node.append(RealNode.of(_told(request, tmp_path_factory)))
-    yield _node[0]
-    _started.close()
+    return _node[0]
 
 
 def _told(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
