@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
@@ -19,6 +19,9 @@ _COMMON: Final = {
     "clipvalue": POSITIVE,
     "global_clipnorm": POSITIVE,
 }
+
+
+_INITIAL: Final = "initial_accumulator_value"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,27 +52,58 @@ OPTIMIZERS: Final[Mapping[str, Optimizer]] = MappingProxyType(
         "adam": Optimizer(
             "Adam", 0.001, {"beta_1": FRACTION, "beta_2": FRACTION, "epsilon": POSITIVE, "amsgrad": SWITCH}
         ),
-        "adagrad": Optimizer("Adagrad", 0.001, {"initial_accumulator_value": NOT_NEGATIVE, "epsilon": POSITIVE}),
+        "adagrad": Optimizer("Adagrad", 0.001, {_INITIAL: NOT_NEGATIVE, "epsilon": POSITIVE}),
         "adadelta": Optimizer("Adadelta", 0.001, {"rho": FRACTION, "epsilon": POSITIVE}),
         "rmsprop": Optimizer(
-            "RMSprop", 0.001, {"rho": FRACTION, "momentum": FRACTION, "epsilon": POSITIVE, "centered": SWITCH}
+            "RMSprop",
+            0.001,
+            {
+                "rho": FRACTION,
+                "momentum": FRACTION,
+                "epsilon": POSITIVE,
+                "centered": SWITCH,
+                _INITIAL: NOT_NEGATIVE,
+            },
         ),
     }
 )
 """``momentum`` is gradient descent with the article's momentum of 0.5."""
 
+PRESETS: Final[Mapping[str, Mapping[str, Mapping[str, float]]]] = MappingProxyType(
+    {
+        "article": {
+            "momentum": {"momentum": 0.5},
+            "adam": {"beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8},
+            "adagrad": {_INITIAL: 0.1},
+            "adadelta": {"rho": 0.95, "epsilon": 1e-8},
+            "rmsprop": {"rho": 0.9, "epsilon": 1e-10, _INITIAL: 1.0},
+        }
+    }
+)
+"""Settings of all optimizers under one name. ``article``: the defaults of TensorFlow 1 (``tensorflow/python/training``:
+``adam.py``, ``adagrad.py``, ``adadelta.py``, ``rmsprop.py``), which the article *Which optimizer and learning rate
+should I use for deep learning?* used, and its momentum. The formulas are those of Keras 3; what differs is the size of
+epsilon, which Keras has as 1e-7 everywhere (Adagrad had none), and that RMSProp's accumulators began with 1, not 0."""
 
-def build_optimizer(name: str, overrides: Overrides) -> Any:
-    """A Keras optimizer whose learning rate is a variable. Raises BadParametersError for settings that exclude each
-    other, such as two kinds of clipping."""
+
+def build_optimizer(name: str, overrides: Overrides, weights: Sequence[Any]) -> Any:
+    """A Keras optimizer of these variables, whose learning rate is one too. Raises BadParametersError for settings that
+    exclude each other, such as two kinds of clipping."""
     from kgen_trainer.backend import keras  # here, so that settings can be read without TensorFlow
 
     kind = OPTIMIZERS[name]
     settings = {**kind.defaults, **dict(overrides)}
+    # Keras' own RMSprop has no such setting.
+    initial = settings.pop(_INITIAL, None) if name == "rmsprop" else None
     try:
-        return getattr(keras.optimizers, kind.keras_name)(learning_rate=kind.learning_rate, **settings)
+        optimizer = getattr(keras.optimizers, kind.keras_name)(learning_rate=kind.learning_rate, **settings)
     except ValueError as error:
         raise BadParametersError(f"optimizers.{name}: {error}") from error
+    optimizer.build(weights)
+    if initial is not None:
+        for velocity in optimizer._velocities:  # there is no other way to them
+            velocity.assign(keras.ops.full_like(velocity, initial))
+    return optimizer
 
 
 def residual_shrinks(name: str, overrides: Overrides) -> bool:

@@ -51,8 +51,7 @@ class Program:
         widths = PRESETS[settings.model].scaled(settings.scale)
         self._model = build_model(widths, data.image_shape, data.classes, settings.dropout)
         self._weights = weights_of(self._model)
-        self._optimizer = build_optimizer(settings.optimizer, settings.overrides)
-        self._optimizer.build(self._weights)
+        self._optimizer = build_optimizer(settings.optimizer, settings.overrides, self._weights)
         self._fresh = [_copy(variable) for variable in self._optimizer.variables]
         self._tile = images_at_a_time(self._model)
         self._batch_size = settings.batch_size

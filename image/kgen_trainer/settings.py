@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from kgen.errors import BadParametersError
 from kgen.trial import Trial
-from kgen_trainer.optimizers import OPTIMIZERS, Overrides
+from kgen_trainer.optimizers import OPTIMIZERS, PRESETS, Overrides
 from kgen_trainer.values import COUNT, FRACTION, POSITIVE, SWITCH, TEXT, Rule, choose, unknown
 
 DATASETS: Final = ("digits", "mnist", "cifar10", "npz")
@@ -35,6 +35,8 @@ class Settings:
     ``optimizers`` in the configuration holds the other settings of the optimizers, for the trials that use them::
 
         optimizers: {adam: {epsilon: 1e-8}, momentum: {momentum: 0.9, nesterov: true}}
+
+    or the name of one of :data:`kgen_trainer.optimizers.PRESETS`.
     """
 
     dataset: str = "digits"
@@ -105,9 +107,12 @@ def _check_names(what: str, values: Mapping[str, Any], allowed: tuple[str, ...])
 
 def _read_optimizers(value: object) -> dict[str, Overrides]:
     """All of them are checked, not only this trial's: one mistake should not fail a sixth of a sweep."""
+    if isinstance(value, str):
+        value = PRESETS[choose("preset in config optimizers", value, PRESETS)]
     if not isinstance(value, Mapping):
         raise BadParametersError(
-            f"config optimizers: found {value!r}, allowed a mapping from optimizer to its settings"
+            f"config optimizers: found {value!r}, allowed a mapping from optimizer to its settings, or the name of a "
+            f"preset: {', '.join(PRESETS)}"
         )
     read: dict[str, Overrides] = {}
     for name, settings in value.items():

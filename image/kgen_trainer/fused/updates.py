@@ -37,7 +37,7 @@ _DEFAULTS: Final[Mapping[str, Mapping[str, float]]] = {
     "adam": {"beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7, "amsgrad": False},
     "adagrad": {"initial_accumulator_value": 0.1, "epsilon": 1e-7},
     "adadelta": {"rho": 0.95, "epsilon": 1e-7},
-    "rmsprop": {"rho": 0.9, "momentum": 0.0, "epsilon": 1e-7, "centered": False},
+    "rmsprop": {"rho": 0.9, "momentum": 0.0, "epsilon": 1e-7, "centered": False, "initial_accumulator_value": 0.0},
 }
 """Keras' own, where a sweep says nothing."""
 
@@ -50,7 +50,7 @@ def known_settings(kind: str) -> frozenset[str]:
 def fresh_slots(kind: str, overrides: Overrides, weights: int) -> Floats:
     """The variables of one lane before the first step [:data:`SLOTS`, weights]."""
     slots = np.zeros((SLOTS, weights), np.float32)
-    if kind == "adagrad":
+    if kind in ("adagrad", "rmsprop"):
         slots[0] = _settings(kind, overrides)["initial_accumulator_value"]
     return slots
 

@@ -100,6 +100,7 @@ def _keras_gradients(model: Any, weights: Any, x: Any, y: Any) -> tuple[Any, Any
         ("adadelta", (("epsilon", 1e-3), ("rho", 0.8))),
         ("rmsprop", (("epsilon", 1e-3), ("momentum", 0.7), ("rho", 0.8))),
         ("rmsprop", (("centered", True), ("epsilon", 1e-3))),
+        ("rmsprop", (("initial_accumulator_value", 1.0),)),
     ],
 )
 def test_each_update_is_that_of_keras(kind: str, overrides: Any) -> None:
@@ -108,10 +109,9 @@ def test_each_update_is_that_of_keras(kind: str, overrides: Any) -> None:
     start = random.normal(size=size).astype(np.float32)
     weights, slots = np.tile(start, (2, 1)), np.stack([fresh_slots(kind, overrides, size)] * 2)
     assert slots.shape[1] == SLOTS
-    theirs = build_optimizer(kind, overrides)
-    theirs.learning_rate = rate
     variable = tf.Variable(start)
-    theirs.build([variable])
+    theirs = build_optimizer(kind, overrides, [variable])
+    theirs.learning_rate = rate
     for step in range(30):
         gradient = (random.normal(size=size) * 10.0 ** random.integers(-6, 2)).astype(np.float32)
         gradient[step % size] = 0

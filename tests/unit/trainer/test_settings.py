@@ -42,6 +42,12 @@ def test_other_settings_of_optimizers_go_to_the_trials_that_use_them(read: Any) 
     assert read({"optimizer": "sgd"}, config).overrides == ()
 
 
+def test_a_preset_stands_for_the_settings_of_all_optimizers(read: Any) -> None:
+    settings = read({"optimizer": "rmsprop"}, {"optimizers": "article"})
+    assert settings.overrides == (("epsilon", 1e-10), ("initial_accumulator_value", 1.0), ("rho", 0.9))
+    assert read({"optimizer": "sgd"}, {"optimizers": "article"}).overrides == ()
+
+
 def test_programs_are_shared_by_learning_rates_but_by_nothing_else(read: Any) -> None:
     assert read({"learning_rate": 0.1}).without_learning_rate() == read({"learning_rate": 2}).without_learning_rate()
     for other in ({"batch_size": 5}, {"scale": 2}, {"dropout": 0}, {"optimizer": "sgd"}, {"model": "cnn-tutorial"}):
@@ -75,6 +81,7 @@ def test_programs_are_shared_by_learning_rates_but_by_nothing_else(read: Any) ->
         ({}, {"dataset": "npz"}, "dataset npz needs data"),
         ({}, {"data": "x.npz"}, "data is given, but dataset is digits"),
         ({}, {"optimizers": ["adam"]}, r"config optimizers: found \['adam'\], allowed a mapping"),
+        ({}, {"optimizers": "articel"}, r"preset in config optimizers 'articel': did you mean 'article'\?"),
         ({}, {"optimizers": {"adma": {}}}, r"did you mean 'adam'\?"),
         ({}, {"optimizers": {"adam": 1}}, "config optimizers.adam: found 1"),
         (
