@@ -90,9 +90,9 @@ FOLLOW = $(COMPILE) --constraints requirements/dev.txt
 
 lock: ## Make requirements/*.txt anew from pyproject.toml
 	@sh requirements/venv.sh "$(PYTHON)"
-	$(COMPILE) pyproject.toml --extra tensorflow --extra report --group dev -o requirements/dev.txt
-	$(FOLLOW) pyproject.toml --extra tensorflow --extra report --group build -o requirements/run.txt
-	$(FOLLOW) pyproject.toml --extra cuda --extra report --group build -o requirements/cuda.txt
+	$(COMPILE) pyproject.toml --extra tensorflow --extra report --extra search --group dev -o requirements/dev.txt
+	$(FOLLOW) pyproject.toml --extra tensorflow --extra report --extra search --group build -o requirements/run.txt
+	$(FOLLOW) pyproject.toml --extra cuda --extra report --extra search --group build -o requirements/cuda.txt
 	$(FOLLOW) pyproject.toml -o requirements/plain.txt
 	$(FOLLOW) --group setup -o requirements/setup.txt
 	$(COMPILE) --group go -o requirements/go.txt

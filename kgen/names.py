@@ -83,6 +83,8 @@ LOCK_FILE: Final = ".lock"
 """Held by the one ``kgen run`` that works there."""
 ROWS_DIR: Final = "rows"
 CHECKPOINTS_DIR: Final = "checkpoints"
+CHOICES_DIR: Final = "choices"
+"""What later stages were chosen from earlier ones, one file each (:mod:`kgen.choice`)."""
 BEGUN_DIR: Final = "begun"
 """Notes of packs, one file each (:mod:`kgen.trial.begun`)."""
 COLLECTED_DIR: Final = "collected"
@@ -124,6 +126,11 @@ def may_hold_others(file: str) -> bool:
 def begun_file(first_trial: str) -> str:
     """Name, below the results, of the notes of the pack whose first trial that is."""
     return f"{BEGUN_DIR}/{first_trial}.json"
+
+
+def choice_file(stage: str) -> str:
+    """Name, below the results, of the choice that a stage's trials came of."""
+    return f"{CHOICES_DIR}/{stage}.json"
 
 
 # -- names that Kubernetes accepts ------------------------------------------------------------------------------

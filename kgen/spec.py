@@ -216,22 +216,23 @@ class TrialSpec:
     budget: Budget
     objective: Objective = Objective()
     config: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    lineage: str = ""
+    """Trials of one lineage differ by their budgets only, and each goes on from the checkpoint that the one before it
+    left; empty for a trial that stands alone. Names the folder of their checkpoints."""
 
     def to_json(self) -> str:
         """One line of JSON: what a trial's process is given."""
-        return dump_json(
-            {
-                "id": self.id,
-                "sweep": self.sweep,
-                "stage": self.stage,
-                "parameters": dict(self.parameters),
-                "seed": self.seed,
-                "budget": self.budget.to_json(),
-                "objective": self.objective.to_json(),
-                "config": dict(self.config),
-            },
-            written=True,
-        )
+        values: dict[str, Any] = {
+            "id": self.id,
+            "sweep": self.sweep,
+            "stage": self.stage,
+            "parameters": dict(self.parameters),
+            "seed": self.seed,
+            "budget": self.budget.to_json(),
+            "objective": self.objective.to_json(),
+            "config": dict(self.config),
+        }
+        return dump_json(values | ({"lineage": self.lineage} if self.lineage else {}), written=True)
 
     @classmethod
     def from_json(cls, text: str) -> TrialSpec:
@@ -246,4 +247,5 @@ class TrialSpec:
             budget=Budget.from_json(data["budget"]),
             objective=Objective.from_json(data["objective"]),
             config=MappingProxyType(data["config"]),
+            lineage=data.get("lineage", ""),
         )

@@ -8,6 +8,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, Self
 
 from kgen.errors import InputError
@@ -180,8 +181,125 @@ class Kubernetes:
 
 
 @dataclass(frozen=True, slots=True)
+class From:
+    """``parameters: {from: …}``: a stage's parameters are the best of an earlier one's."""
+
+    stage: str
+    objective: Objective
+    """What makes the best; by default the earlier stage's own objective."""
+    per: tuple[str, ...]
+    """One best for each combination of these parameters' values; empty for the best of all."""
+    top: int | None
+    """Only the best so many of these; None for all."""
+    along: str
+    """The parameter that neighbours differ in; empty for the number with most values."""
+    neighbours: int
+    """So many values of the earlier stage to each side of the best."""
+    factor: float | None
+    """Instead of neighbours: values evenly spread on a logarithmic scale, from best / factor to best × factor."""
+    num: int
+    """With a factor: how many values, an odd number, the best in their middle."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, to see whether a choice was made for the same question."""
+        plain = {
+            "stage": self.stage,
+            "objective": self.objective.to_json(),
+            "per": list(self.per),
+            "top": self.top,
+            "along": self.along,
+            "neighbours": self.neighbours,
+            "factor": self.factor,
+            "num": self.num,
+        }
+        return {name: value for name, value in plain.items() if value not in (None, "")}
+
+
+class Spacing(enum.StrEnum):
+    """How a range is measured."""
+
+    LINEAR = "linear"
+    LOG = "log"
+    INT = "int"
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """All numbers between two, both included, for a search to choose from."""
+
+    spacing: Spacing
+    start: Value
+    stop: Value
+
+
+Dimension = tuple[Value, ...] | Range
+"""What a search may choose one parameter from."""
+
+
+class Method(enum.StrEnum):
+    """How a search chooses what to try next."""
+
+    RANDOM = "random"
+    SOBOL = "sobol"
+    TPE = "tpe"
+    HALVING = "halving"
+    RANGE_TEST = "range-test"
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """``search: …``: instead of every combination only those that a method asks for."""
+
+    method: Method
+    spaces: tuple[Mapping[str, Dimension], ...]
+    """Alternatives, each with its own ranges."""
+    per: tuple[str, ...]
+    """A search of its own, with all of the limits below, for each combination of these parameters' values."""
+    trials: int
+    """At the most; every repeat counts, and every rung of ``halving``."""
+    steps: int | None
+    """Training steps of all trials together after which nothing more is asked for."""
+    seconds: float | None
+    """The same in counted seconds."""
+    improvement: float | None
+    """Nothing more is asked for when another trial is expected to better the best by less than this share of it."""
+    parallel: int
+    """Points that are asked for at a time."""
+    reduction: int
+    """Of ``halving``: each rung keeps one in so many, and trains these so many times as long."""
+    min_steps: int | None
+    """Of ``halving``: steps of the first rung; of ``range-test``: steps of the run. None: a share of budget.steps."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One stage of a sweep as the file has it. Exactly one of ``alternatives``, ``source`` and ``search`` is given."""
+
+    base: SweepSpec
+    """All of it but the trials: ``base.stage`` is its name, ``base.alternatives`` is empty; ``stages`` too."""
+    alternatives: tuple[Mapping[str, tuple[Value, ...]], ...] | None = None
+    source: From | None = None
+    beside: Mapping[str, tuple[Value, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    """With a source: more parameters, crossed with what it gives."""
+    search: Search | None = None
+
+    @property
+    def name(self) -> str:
+        """Of the stage."""
+        return self.base.stage
+
+    def given(self, alternatives: tuple[Mapping[str, tuple[Value, ...]], ...]) -> SweepSpec:
+        """The stage with its trials: what a back end runs. Its packing is the one that suits them."""
+        raise NotImplementedError  # the SPEC helper: packing_of, size
+
+
+@dataclass(frozen=True, slots=True)
 class SweepSpec:
-    """A validated sweep file."""
+    """A validated sweep file, or one stage of it.
+
+    A file of several stages, or with a search, has ``stages``, and its trials are those of its ``parts``: the stages
+    whose trials are known, each a SweepSpec of its own. :func:`kgen.workflow.stages.resolved` finds them.
+    """
 
     name: str
     seed: int
@@ -209,6 +327,13 @@ class SweepSpec:
     stage: str = DEFAULT_STAGE
     size: int = field(default=0)
     """Trials: sum over alternatives of the product of their parameters' values, times repeats."""
+    lineage: bool = False
+    """Whether trials of the same parameters and seed go on from each other's checkpoints: rungs of a search."""
+    stages: tuple[Stage, ...] = ()
+    """All stages, in the file's order; empty for one stage, and for a file without any."""
+    parts: tuple[SweepSpec, ...] = ()
+    """Of a file with stages: those whose trials are known so far, in the order of the stages; a search may have several
+    parts, one for each budget."""
 
     @property
     def results(self) -> Path:

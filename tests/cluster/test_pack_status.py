@@ -317,7 +317,7 @@ def test_a_forecast_takes_the_time_of_pods(shell: Shell) -> None:
 
 
 def test_waiting_says_once_that_a_job_failed_for_all(shell: Shell) -> None:
-    shell.submit(in_folder(shell, fate="oom", seconds="1"))
+    shell.submit(in_folder(shell, fate="oom", seconds="10"))  # long after somebody waits, who tells what he saw happen
     waited = finish(shell.start("wait", "first"))
     assert waited.code == 1
     said = [line for line in waited.err.splitlines() if line.startswith("failed: ")]
