@@ -6,6 +6,7 @@
     ├── InputError                  2  the user's file or flags are wrong: a list of Problems, all at once
     ├── MissingExtraError           2  an optional dependency is not installed
     ├── TrialsFailedError           1  the sweep ran, some trials did not give a result
+    │   └── IncompleteStageError    1  a stage waits for results that an earlier one lacks
     ├── StoreError                  3  the result store can't be read or written
     │   └── UnreadableFileError     3  one file of it can't be read; the others may
     ├── ClusterError                3  the cluster can't be reached, or forbids something
@@ -98,6 +99,10 @@ class TrialsFailedError(KgenError):
     """The command did its work, but some trials have no result."""
 
     exit_code = 1
+
+
+class IncompleteStageError(TrialsFailedError):
+    """A stage can't start: an earlier one lacks results, or has none that it could be chosen from."""
 
 
 class StoreError(KgenError):

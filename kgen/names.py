@@ -128,6 +128,11 @@ def begun_file(first_trial: str) -> str:
     return f"{BEGUN_DIR}/{first_trial}.json"
 
 
+def summary_file(stage: str = "") -> str:
+    """Name, in the folder of tables, of a stage's summary; that of a sweep of one stage does not say which."""
+    return f"{SUMMARY_FILE.removesuffix('.csv')}-{stage}.csv" if stage else SUMMARY_FILE
+
+
 def choice_file(stage: str) -> str:
     """Name, below the results, of the choice that a stage's trials came of."""
     return f"{CHOICES_DIR}/{stage}.json"
@@ -209,12 +214,22 @@ FILES_CONFIG_MAP_PREFIX: Final = "kgen-files-"
 CONFIG_MAP_SWEEP_KEY: Final = "sweep.yaml"
 CONFIG_MAP_TRIALS_KEY: Final = "trials.jsonl"
 """Key and file name of a pack's trials: the JSON of one per line."""
+CONFIG_MAP_CHOICE_PREFIX: Final = "choice-"
 TRAINER_CONTAINER: Final = "trainer"
 
 
 def job_name(sweep: str, trial: str) -> str:
     """Name of a trial's Job: never generated, so that creating it twice is impossible."""
     return f"{sweep}-{trial}"
+
+
+def choice_key(stage: str) -> str:
+    """Key of a sweep's ConfigMap for the choice that a stage's trials came of; as :func:`choice_file` in the results.
+
+    >>> choice_key("best")
+    'choice-best.json'
+    """
+    return f"{CONFIG_MAP_CHOICE_PREFIX}{stage}.json"
 
 
 def tool_name(component: str, sweep: str) -> str:

@@ -15,8 +15,19 @@ def register(app: typer.Typer) -> None:
 
 
 def check(file: SweepFile = Path("sweep.yaml")) -> None:
-    """Load and expand the file: everything that can be wrong without running it."""
+    """Load and expand the file: everything that can be wrong without running it. Of stages each with its trials."""
     from kgen.sweep import expand, load
+    from kgen.sweep.stages import outlook
 
-    trials = expand(load(file))
-    print(f"{file}: ok, {len(trials):,} trial{'s' * (len(trials) != 1)}")
+    spec = load(file)
+    trials = expand(spec)
+    words = [(stage.name, outlook(stage, spec.stages)) for stage in spec.stages]
+    if not words:
+        print(f"{file}: ok, {len(trials):,} trial{'s' * (len(trials) != 1)}")
+    elif len(words) == 1:
+        print(f"{file}: ok, {words[0][1]}")
+    else:
+        print(f"{file}: ok, {len(words)} stages")
+        width = max(len(name) for name, _ in words)
+        for name, said in words:
+            print(f"  {name:{width}}  {said}")

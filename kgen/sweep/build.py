@@ -1,26 +1,24 @@
-"""A valid file → SweepSpec, and the mistakes that only several fields together show."""
+"""A valid file, or a stage of one → SweepSpec, and the mistakes that only several fields together show."""
 
 from __future__ import annotations
 
 import itertools
 import math
 import re
-from collections.abc import Collection, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from pydantic import BaseModel
-
-from kgen.errors import Problem
-from kgen.spec import STEPS_TO_TARGET, TO_TARGET, Budget, Direction, Objective, Target, Value, text_of
+from kgen.spec import STEPS_TO_TARGET, TO_TARGET, Budget, Direction, Objective, Packing, Target, Value, text_of
 from kgen.sweep import fields, model, space
 from kgen.sweep.build_cluster import kubernetes
+from kgen.sweep.cluster import ExecutionModel
 from kgen.sweep.command import places_in
-from kgen.sweep.document import Document
 from kgen.sweep.document import Path as FieldPath
+from kgen.sweep.findings import Findings
 from kgen.sweep.packing import packing_mistakes, packing_of
 from kgen.sweep.results import ResultsModel, split_results, url_of
+from kgen.sweep.sources import Sources
 from kgen.sweep.sweepspec import BUILT_IN, Kubernetes, Local, Location, Scheme, SweepSpec, Template, Trainer
 from kgen.sweep.translate import did_you_mean
 
@@ -30,41 +28,35 @@ MAX_FILES_BYTES: Final = 900_000
 
 MAX_TEMPLATE_BYTES: Final = 100_000
 
+Grids = tuple[Mapping[str, tuple[Value, ...]], ...]
+"""Alternatives, each with the values of its parameters."""
+
 
 class Builder:
-    """Makes the SweepSpec and collects the mistakes that no single field shows.
+    """Makes the SweepSpec of a file, or of one stage of it as a file of its own, and collects its mistakes."""
 
-    ``broken`` fields have mistakes of their own and stand-ins here: nothing is said of what depends on them.
-    ``given_files`` stand for files of those names beside the sweep file.
-    """
-
-    def __init__(
-        self,
-        document: Document,
-        parsed: model.SweepFile,
-        broken: Collection[FieldPath],
-        given_files: Mapping[str, bytes],
-    ) -> None:
-        self.problems: list[Problem] = []
-        self._given_files = given_files
-        self._document = document
+    def __init__(self, findings: Findings, parsed: model.SweepFile, sources: Sources) -> None:
+        self._findings = findings
+        self._wrong = findings.wrong
+        self._is_sound = findings.is_sound
         self._parsed = parsed
-        self._broken = broken
-        self._file = Path(document.file)
+        self._sources = sources
 
-    def build(self) -> SweepSpec:
-        """The sweep; only worth something when there are no ``problems`` afterwards."""
+    def build(self, stage: str, grids: Grids, known: list[str] | None) -> SweepSpec:
+        """The sweep with these alternatives, which may be none; only worth something when there were no mistakes.
+
+        ``known`` are the parameters of every trial, None if that can't be told.
+        """
         parsed = self._parsed
-        alternatives = tuple(self._alternatives())
         budget = self._budget()
-        size = sum(math.prod(len(v) for v in grid.values()) for grid in alternatives) * parsed.repeats
+        size = sum(math.prod(len(v) for v in grid.values()) for grid in grids) * parsed.repeats
         if size > MAX_TRIALS:
             self._wrong(("parameters",), f"{size:,} trials", f"at most {MAX_TRIALS:,} trials")
         elif self._is_sound(("parameters",)):
-            self._check_twins(alternatives)
+            self._check_twins(grids)
         if parsed.seed + parsed.repeats - 1 > fields.MAX_INT:
             self._wrong(("seed",), str(parsed.seed), f"at most {fields.MAX_INT} with all repeats")
-        objective, trainer = self._objective(budget), self._trainer()
+        objective, trainer = self._objective(budget), self._trainer(known)
         if self._is_sound(("budget",), ("objective",), ("trainer",)):
             for path, found, allowed in packing_mistakes(parsed.execution, trainer, objective, budget):
                 if self._is_sound(("execution",), path):
@@ -75,7 +67,7 @@ class Builder:
             repeats=parsed.repeats,
             objective=objective,
             trainer=trainer,
-            alternatives=alternatives,
+            alternatives=grids,
             budget=budget,
             location=self._location(),
             local=Local(
@@ -83,26 +75,17 @@ class Builder:
             ),
             kubernetes=self._kubernetes(),
             max_parallel=parsed.execution.max_parallel,
-            packing=packing_of(parsed.execution, alternatives, trainer, objective, budget),
+            published=parsed.report.published or "",
+            packing=packing_of(asked_packing(parsed.execution), grids, trainer, objective, budget),
             trials_per_pod=parsed.execution.trials_per_pod,
             timing_sample=parsed.execution.timing_sample,
-            file=self._file,
-            text=self._document.text,
+            file=self._sources.file,
+            text=self._findings.document.text,
+            stage=stage,
             size=size,
         )
 
-    def _is_sound(self, *paths: FieldPath) -> bool:
-        return not any(path in self._broken for path in paths)
-
-    def _wrong(self, path: FieldPath, found: str, allowed: str) -> None:
-        self.problems.append(self._document.problem(path, found, allowed))
-
-    def _alternatives(self) -> Iterator[Mapping[str, tuple[Value, ...]]]:
-        grids = self._parsed.parameters
-        for grid in grids if isinstance(grids, list) else [grids]:
-            yield MappingProxyType({name: _values(parameter) for name, parameter in grid.items()})
-
-    def _check_twins(self, alternatives: tuple[Mapping[str, tuple[Value, ...]], ...]) -> None:
+    def _check_twins(self, alternatives: Grids) -> None:
         """Each alternative is free of twins, since its values differ; two of them may still meet."""
         owner: dict[frozenset[tuple[str, tuple[bool, Value]]], int] = {}
         for number, grid in enumerate(alternatives if len(alternatives) > 1 else ()):
@@ -114,7 +97,7 @@ class Builder:
                 values = {name: value for name, (_, value) in twins[0]}
                 words = ", ".join(f"{name}={fields.show(values[name])}" for name in names)
                 more = f" and {len(twins) - 1:,} more" if len(twins) > 1 else ""
-                first = f"first in parameters[{owner[twins[0]]}]"
+                first = f"first in {self._findings.name(('parameters', owner[twins[0]]))}"
                 self._wrong(("parameters", number), f"{words}{more} a second time", f"each trial once ({first})")
 
     def _budget(self) -> Budget:
@@ -146,14 +129,16 @@ class Builder:
                 self._wrong(("objective",), "nothing", "a metric, because budget.target is not set either")
             return Objective(STEPS_TO_TARGET)
         if given.metric in TO_TARGET and may_complain:
-            self._wrong(("objective", "metric"), given.metric, "a reported metric, or a budget.target to count to")
+            self._wrong(
+                ("objective", "metric"), given.metric, "a reported metric, or a budget.target to count to", here=True
+            )
         return Objective(given.metric, given.goal, given.at)
 
     def _location(self) -> Location:
         given, name = self._parsed.results, self._parsed.name
         found = split_results(url_of(given))
         if found is None:
-            return Location(Scheme.FOLDER, "", str(self._file.parent / url_of(given) / name))
+            return Location(Scheme.FOLDER, "", str(self._sources.file.parent / url_of(given) / name))
         scheme, root, path = found
         endpoint, region = (given.endpoint, given.region) if isinstance(given, ResultsModel) else (None, None)
         return Location(Scheme(scheme), root, f"{path}/{name}" if path else name, endpoint or "", region or "")
@@ -177,32 +162,21 @@ class Builder:
             self._wrong(path, f"{name}: a larger one", f"at most {MAX_TEMPLATE_BYTES:,} bytes")
             return None
         try:
-            return Template(self._file.parent / name, content.decode("utf-8-sig"))
+            return Template(self._sources.file.parent / name, content.decode("utf-8-sig"))
         except UnicodeDecodeError as error:
             self._wrong(path, f"{name}: byte {error.start} that is not UTF-8", "UTF-8 text")
             return None
 
     def _read(self, name: str, path: FieldPath, allowed: str, limit: int) -> bytes | None:
         """The content of a file beside the sweep file, at most one byte more than the limit."""
-        if name in self._given_files:
-            return self._given_files[name][: limit + 1]
         try:
-            return read_at_most(self._file.parent / name, limit)
+            return self._sources.read(name, limit)
         except OSError as error:
             self._wrong(path, f"{name}: {str(error.strerror).lower()}", allowed)
             return None
 
-    def _names_in_every_trial(self) -> list[str] | None:
-        """Parameters that each alternative names, also where their values are wrong; None if that can't be told."""
-        raw = self._document.value.get("parameters")
-        grids = raw if isinstance(raw, list) else [raw]
-        if not grids or not all(isinstance(grid, dict) for grid in grids):
-            return None
-        return [name for name in grids[0] if all(name in grid for grid in grids)]
-
-    def _trainer(self) -> Trainer:
+    def _trainer(self, known: list[str] | None) -> Trainer:
         given = self._parsed.trainer
-        known = self._names_in_every_trial()
         for i, word in enumerate(given.command):
             for place in places_in(word):
                 if place != "seed" and known is not None and place not in known:
@@ -254,17 +228,10 @@ class Builder:
             yield name, content
 
 
-def read_at_most(path: Path, limit: int) -> bytes:
-    """A file's bytes, one more than the limit if it is larger: devices and data sets have no end."""
-    with path.open("rb") as file:
-        return file.read(limit + 1)
-
-
 def _is_inside(name: str) -> bool:
     return bool(name) and "\0" not in name and not name.startswith("/") and ".." not in re.split(r"[/\\]", name)
 
 
-def _values(parameter: Any) -> tuple[Value, ...]:
-    if isinstance(parameter, BaseModel):
-        return parameter.points  # type: ignore[attr-defined,no-any-return]
-    return space.same_type(parameter if isinstance(parameter, list) else [parameter])
+def asked_packing(given: ExecutionModel) -> Packing | None:
+    """What the file says; None for ``auto``."""
+    return None if given.packing == "auto" else Packing(given.packing)

@@ -203,10 +203,14 @@ class KubernetesModel(Closed):
     )
 
 
+PackingWord = Literal["auto", "fused", "sequential"]
+TimingSample = Annotated[int, Field(ge=0, le=1000), BeforeValidator(check_int)]
+
+
 class ExecutionModel(Closed):
     """How trials are spread over time and over processes."""
 
-    packing: Literal["auto", "fused", "sequential"] = Field(
+    packing: PackingWord = Field(
         "auto",
         description="fused: many trials in one program, which the trainer must be able to do; sequential: one after "
         "another; auto: fused for kgen's own trainer where that gains and no seconds are asked for",
@@ -214,7 +218,7 @@ class ExecutionModel(Closed):
     trials_per_pod: Annotated[int, Field(ge=1, le=MAX_PACK), BeforeValidator(check_int)] = Field(
         1, description="Trials in one pod, by packing"
     )
-    timing_sample: Annotated[int, Field(ge=0, le=1000), BeforeValidator(check_int)] = Field(
+    timing_sample: TimingSample = Field(
         0, description="After fused trials `kgen run` trains so many of them again alone, to tell seconds per step"
     )
 

@@ -41,7 +41,8 @@ _LONGEST_WORD: Final = 100  # of the file's own text in a message
 _USER_IN_URL: Final = re.compile(r"://[^/\s]*@")
 """With a password, perhaps: such a line is not repeated."""
 _LONG_TAG: Final = re.compile(r"!\S{1000}")  # ruamel.yaml takes quadratic time for it
-_UNUSABLE: Final = re.compile("[\0\ud800-\udfff]")  # in no file name, environment or UTF-8 text
+UNUSABLE: Final = re.compile("[\0\ud800-\udfff]")
+"""Characters that stand in no file name, environment or UTF-8 text."""
 _LINE_BREAK: Final = re.compile(r"\r\n|\r|\n")  # what YAML 1.2 counts; str.splitlines knows more
 _UNEXPECTED: Final = re.compile(r"expected (.+), but (?:found|got) (.+)")
 _COLON: Final = "mapping values are not allowed here"
@@ -281,7 +282,7 @@ class _Reader:
         return items
 
     def _check_text(self, event: Any, path: Path) -> None:
-        if bad := _UNUSABLE.search(event.value):
+        if bad := UNUSABLE.search(event.value):
             self._spoil(event, path, f"the character U+{ord(bad[0]):04X}", "text without it")
 
     def _check_tag(self, event: Any, path: Path, kind: str) -> None:

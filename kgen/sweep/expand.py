@@ -6,6 +6,7 @@ import base64
 import hashlib
 import itertools
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -16,16 +17,25 @@ from kgen.sweep.sweepspec import BUILT_IN, SweepSpec
 
 
 def expand(spec: SweepSpec) -> tuple[TrialSpec, ...]:
-    """Every trial of the sweep: alternatives in the file's order, the first parameter slowest, seeds fastest."""
+    """Every trial of the sweep: alternatives in the file's order, the first parameter slowest, seeds fastest.
+
+    Of a sweep with stages those of its ``parts``, stage after stage.
+    """
+    if spec.stages:
+        return tuple({trial.id: trial for part in spec.parts for trial in _expand(part)}.values())
+    return _expand(spec)
+
+
+def _expand(spec: SweepSpec) -> tuple[TrialSpec, ...]:
     trials: dict[str, TrialSpec] = {}
     common = hashlib.sha256(dump_json(_common_identity(spec)).encode())
+    lineage = hashlib.sha256(dump_json(["lineage", _common_identity(spec, steps=False)]).encode())
     config = MappingProxyType(dict(spec.trainer.config))
     for parameters in _points(spec):
         identity = {name: canonical(value) for name, value in parameters.items()}
         for seed in spec.seeds:
-            own = common.copy()
-            own.update(dump_json([identity, seed]).encode())
-            trial_id = base64.b32encode(own.digest()[:10])[:TRIAL_ID_LENGTH].decode().lower()
+            text = dump_json([identity, seed])
+            trial_id = _id(common, text)
             if trial_id in trials:
                 raise _twice(spec, parameters)
             trials[trial_id] = TrialSpec(
@@ -37,8 +47,15 @@ def expand(spec: SweepSpec) -> tuple[TrialSpec, ...]:
                 budget=spec.budget,
                 objective=spec.objective,
                 config=config,
+                lineage=_id(lineage, text) if spec.lineage else "",
             )
     return tuple(trials.values())
+
+
+def _id(common: hashlib._Hash, own: str) -> str:
+    digest = common.copy()
+    digest.update(own.encode())
+    return base64.b32encode(digest.digest()[:10])[:TRIAL_ID_LENGTH].decode().lower()
 
 
 def _points(spec: SweepSpec) -> Iterator[Mapping[str, Value]]:
@@ -47,13 +64,15 @@ def _points(spec: SweepSpec) -> Iterator[Mapping[str, Value]]:
             yield MappingProxyType(dict(zip(grid, values, strict=True)))
 
 
-def _common_identity(spec: SweepSpec) -> dict[str, Any]:
-    """What all trials of the sweep share of their identity: what is trained, not where or to what end."""
+def _common_identity(spec: SweepSpec, *, steps: bool = True) -> dict[str, Any]:
+    """What all trials of the sweep share of their identity: what is trained, not where or to what end. Without
+    ``budget.steps`` it is that of their lineage."""
     trainer = spec.trainer
+    budget = spec.budget if steps else replace(spec.budget, steps=None)
     identity: dict[str, Any] = canonical(
         {
             "stage": spec.stage,
-            "budget": spec.budget.to_json(),
+            "budget": budget.to_json(),
             "command": list(trainer.command) if trainer.command != BUILT_IN else None,
             "arguments": str(trainer.arguments),
             "config": dict(trainer.config),

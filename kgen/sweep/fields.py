@@ -26,9 +26,9 @@ def wrong(found: str, allowed: str, *path: str | int) -> PydanticCustomError:
     return all_wrong([(found, allowed, path)])
 
 
-def all_wrong(mistakes: list[space.Mistake]) -> PydanticCustomError:
-    """Several mistakes in one value."""
-    return PydanticCustomError("kgen", "a mistake", {"mistakes": mistakes})
+def all_wrong(mistakes: list[space.Mistake], *, key: bool = False) -> PydanticCustomError:
+    """Several mistakes in one value; ``key``: of its keys."""
+    return PydanticCustomError("kgen", "a mistake", {"mistakes": mistakes, "key": key})
 
 
 def show(value: Any) -> str:
@@ -106,6 +106,12 @@ def exactly_one(model: BaseModel, *names: str) -> None:
     given = [name for name in names if getattr(model, name) is not None]
     if len(given) != 1:
         raise wrong(" and ".join(given) or f"no {' or '.join(names)}", f"exactly one of {' and '.join(names)}")
+
+
+def at_most_one(model: BaseModel, *names: str) -> None:
+    """Refuse several of these fields."""
+    if any(getattr(model, name) is not None for name in names):
+        exactly_one(model, *names)
 
 
 def _check_share(value: Any) -> float:

@@ -12,15 +12,15 @@ from pydantic import AfterValidator, ConfigDict, Discriminator, Field, Tag, Vali
 
 from kgen.spec import Value
 from kgen.sweep import space
-from kgen.sweep.fields import Closed, GridSize, Number, Scalar, Whole, all_wrong, exactly_one, show, wrong
+from kgen.sweep.fields import Closed, GridSize, Number, Scalar, Whole, all_wrong, at_most_one, show, wrong
 
-_PARAMETER_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,62}")
+PARAMETER_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,62}")
 
 
 class LinearRange(Closed):
     """Evenly spaced values, both ends included."""
 
-    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["num"]}, {"required": ["step"]}]})
+    model_config = ConfigDict(json_schema_extra={"not": {"required": ["num", "step"]}})
 
     start: Number = Field(description="First value")
     stop: Number = Field(description="Last value")
@@ -29,14 +29,14 @@ class LinearRange(Closed):
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        exactly_one(self, "num", "step")
+        at_most_one(self, "num", "step")
         return self
 
 
 class LogRange(Closed):
     """Values evenly spaced on a logarithmic scale, both ends included."""
 
-    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["num"]}, {"required": ["per_decade"]}]})
+    model_config = ConfigDict(json_schema_extra={"not": {"required": ["num", "per_decade"]}})
 
     start: Number = Field(description="First value, above 0", json_schema_extra={"exclusiveMinimum": 0})
     stop: Number = Field(description="Last value, above 0", json_schema_extra={"exclusiveMinimum": 0})
@@ -45,7 +45,7 @@ class LogRange(Closed):
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        exactly_one(self, "num", "per_decade")
+        at_most_one(self, "num", "per_decade")
         return self
 
 
@@ -65,22 +65,35 @@ class Tally:
     """In all grids."""
 
 
-class _Range(Closed):
+class GridModel(Closed):
+    """A parameter that is more than a plain list: what its values are, and which of these are left out."""
+
     except_: list[Scalar] = Field(default_factory=list, alias="except", description="Values to leave out")
 
     def _points(self) -> tuple[Value, ...]:
-        raise AssertionError("each kind of range has its own")
+        raise AssertionError("each kind of grid has its own")
+
+    def _ends(self) -> tuple[Value, Value] | None:
+        return None
+
+    @cached_property
+    def ends(self) -> tuple[Value, Value] | None:
+        """Of a range without ``num``, ``step`` and ``per_decade``, where all numbers between two are meant: these."""
+        found = self._ends()
+        return None if found is None else (space.as_float(found[0]), space.as_float(found[1]))
 
     @cached_property
     def points(self) -> tuple[Value, ...]:
-        """The values, exact and in order."""
-        return space.without(self._points(), self.except_)
+        """The values, exact and in order; of a range without ``num``, ``step`` and ``per_decade`` none."""
+        return () if self.ends else space.without(self._points(), self.except_)
 
     @model_validator(mode="after")
     def _possible(self, info: ValidationInfo) -> Self:
         tally: Tally = info.context or Tally()
         if tally.values > space.MAX_GRIDS:
             raise wrong("more values in the grids up to here", f"at most {space.MAX_GRIDS:,}", self.kind)
+        if self.ends is not None:
+            self._check_ends(*self.ends)
         try:
             points = self.points
         except space.SpaceError as error:
@@ -91,6 +104,18 @@ class _Range(Closed):
                 raise wrong(f"{show(value)} twice", "different values", self.kind)
         return self
 
+    def _check_ends(self, start: Value, stop: Value) -> None:
+        mistakes: list[space.Mistake] = []
+        if self.kind == "log":
+            ends = (("start", start), ("stop", stop))
+            mistakes += [(show(end), space.ABOVE_0, ("log", name)) for name, end in ends if space.exact(end) <= 0]
+        if not mistakes and space.exact(stop) <= space.exact(start):
+            mistakes.append((show(stop), f"more than start, which is {show(start)}", (self.kind, "stop")))
+        if self.except_:
+            mistakes.append(("except in a range without values", "nothing to leave out", ("except",)))
+        if mistakes:
+            raise all_wrong(mistakes)
+
     def _path(self, part: tuple[str | int, ...]) -> tuple[str | int, ...]:
         return part if part[0] == "except" else (self.kind, *part)
 
@@ -100,27 +125,35 @@ class _Range(Closed):
         return next(name for name in type(self).model_fields if name != "except_")
 
 
-class LinearParameter(_Range):
+class LinearParameter(GridModel):
     """A linear grid."""
 
     linear: LinearRange = Field(description="Evenly spaced, by num or step")
+
+    def _ends(self) -> tuple[Value, Value] | None:
+        r = self.linear
+        return (r.start, r.stop) if r.num is None and r.step is None else None
 
     def _points(self) -> tuple[Value, ...]:
         r = self.linear
         return space.linear(r.start, r.stop, num=r.num, step=r.step)
 
 
-class LogParameter(_Range):
+class LogParameter(GridModel):
     """A logarithmic grid."""
 
     log: LogRange = Field(description="Evenly spaced on a logarithmic scale, by num or per_decade")
+
+    def _ends(self) -> tuple[Value, Value] | None:
+        r = self.log
+        return (r.start, r.stop) if r.num is None and r.per_decade is None else None
 
     def _points(self) -> tuple[Value, ...]:
         r = self.log
         return space.log(r.start, r.stop, num=r.num, per_decade=r.per_decade)
 
 
-class IntParameter(_Range):
+class IntParameter(GridModel):
     """A grid of whole numbers."""
 
     int: IntRange = Field(description="Whole numbers from start to stop")
@@ -149,7 +182,7 @@ Values = Annotated[
 ]
 
 
-class ValuesParameter(_Range):
+class ValuesParameter(GridModel):
     """A list, in the long form."""
 
     values: Values = Field(description="The values themselves")
@@ -185,16 +218,19 @@ Parameter = Annotated[
 ]
 
 
+NAME_WORDS: Final = "a name of letters, digits, '_' and '-', beginning with a letter, at most 63 long"
+
+
 def _check_parameter_name(name: str) -> str:
-    if not _PARAMETER_NAME.fullmatch(name):
-        raise wrong(show(name), "a name of letters, digits, '_' and '-', beginning with a letter, at most 63 long")
+    if not PARAMETER_NAME.fullmatch(name):
+        raise wrong(show(name), NAME_WORDS)
     return name
 
 
 ParameterName = Annotated[str, AfterValidator(_check_parameter_name)]
 ParameterGrid = Annotated[
     dict[ParameterName, Parameter],
-    Field(min_length=1, json_schema_extra={"propertyNames": {"pattern": f"^{_PARAMETER_NAME.pattern}$"}}),
+    Field(min_length=1, json_schema_extra={"propertyNames": {"pattern": f"^{PARAMETER_NAME.pattern}$"}}),
 ]
 
 

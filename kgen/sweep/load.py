@@ -6,14 +6,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from kgen.errors import InputError, Problem
 from kgen.sweep import model
-from kgen.sweep.build import Builder, read_at_most
-from kgen.sweep.document import MAX_BYTES, Document, parse
+from kgen.sweep.build_stages import build
+from kgen.sweep.document import MAX_BYTES, UNUSABLE, Document, parse
 from kgen.sweep.document import Path as FieldPath
 from kgen.sweep.fields import show
+from kgen.sweep.sources import read_at_most
+from kgen.sweep.stage_model import StageModel
 from kgen.sweep.sweepspec import SweepSpec
 from kgen.sweep.translate import MODELS, file_path, near, translate
 
@@ -41,12 +43,13 @@ def loads(text: str, *, file: str = "sweep.yaml", files: Mapping[str, bytes] | N
         found = document.problem((), show(document.value), "a mapping that begins with version: 1")
         raise InputError([*document.problems, found])
     check = _Check(document)
-    builder = Builder(document, check.validate(), check.broken, files or {})
-    spec = builder.build()
-    problems = [*document.problems, *check.problems, *builder.problems]
+    parsed = check.validate()
+    spec, found_by_several = build(document, parsed, check.broken, files or {})
+    problems = [*document.problems, *check.problems, *found_by_several]
     if problems:
         unique = {(p.line, p.column, p.field, p.found): p for p in problems}
         raise InputError(sorted(unique.values(), key=lambda p: (p.line, p.column, p.field)))
+    assert spec is not None, "whatever hides a whole sweep is a mistake"
     return spec
 
 
@@ -56,9 +59,12 @@ class _Check:
 
     def __init__(self, document: Document) -> None:
         self.problems: list[Problem] = []
-        self.broken: set[FieldPath] = {path[:length] for path in document.faulty for length in (1, 2)}
+        self.broken: set[FieldPath] = {path[:length] for path in document.faulty for length in _LENGTHS}
         self._document = document
-        self._blocks = {k: dict(v) if isinstance(v, dict) else v for k, v in document.value.items()}
+        self._blocks = _copied(_usable(document.value) if document.faulty else document.value)
+        stages = self._blocks.get("stages")
+        if isinstance(stages, list):
+            self._blocks["stages"] = [_copied(stage) if isinstance(stage, dict) else stage for stage in stages]
 
     def validate(self) -> model.SweepFile:
         """The file, or what is right of it."""
@@ -83,15 +89,49 @@ class _Check:
         return was_removed or any(path[:length] in self._document.faulty for length in range(1, len(path) + 1))
 
     def _remove(self, path: FieldPath, kind: str) -> None:
-        self.broken |= {path[:1], path[:2]}
+        stages = self._blocks.get("stages")
+        if path[0] == "stages" and len(path) > 1 and isinstance(stages, list) and isinstance(path[1], int):
+            stage = stages[path[1]]
+            if len(path) == 2 or not isinstance(stage, dict):
+                self.broken.add(path[:2])
+                stages[path[1]] = dict(_STAND_IN_STAGE)
+            else:
+                self._remove_from(stage, path[2:], kind, path[:2], StageModel)
+                stages[path[1]] = {**_STAND_IN_STAGE, **stage}
+            return
+        self._remove_from(self._blocks, path, kind, (), model.SweepFile)
+
+    def _remove_from(
+        self, blocks: dict[str, Any], path: FieldPath, kind: str, prefix: FieldPath, whole: type[BaseModel]
+    ) -> None:
+        self.broken |= {(*prefix, *path[:1]), (*prefix, *path[:2])}
         name = str(path[0])
         if kind == "extra_forbidden" and len(path) == 1:  # what was meant by it is not missing
-            self.broken |= {(meant,) for meant in near(name, model.SweepFile.model_fields)}
-        block = self._blocks.get(name)
-        if len(path) > 1 and kind != "missing" and name in MODELS and isinstance(block, dict):
+            self.broken |= {(*prefix, meant) for meant in near(name, whole.model_fields)}
+        if kind == "extra_forbidden" and len(path) == 2 and name in MODELS:
+            self.broken |= {(*prefix, name, meant) for meant in near(str(path[1]), MODELS[name].model_fields)}
+        block = blocks.get(name)
+        is_from = whole is StageModel and path[:2] == ("parameters", "from") and len(path) > 2 and kind != "missing"
+        if is_from and isinstance(block, dict) and isinstance(block.get("from"), dict):
+            self.broken.add((*prefix, *path[:3]))
+            block["from"] = {key: value for key, value in block["from"].items() if key != path[2]}
+        elif len(path) > 1 and kind != "missing" and name in MODELS and isinstance(block, dict):
             block.pop(path[1], None)
         else:
-            self._blocks.pop(name, None)
+            blocks.pop(name, None)
+
+
+def _usable(value: Any) -> Any:
+    """Without keys that pydantic can't read, which the document has noted already."""
+    if isinstance(value, list):
+        return [_usable(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {key: _usable(item) for key, item in value.items() if not UNUSABLE.search(key)}
+
+
+def _copied(blocks: dict[str, Any]) -> dict[str, Any]:
+    return {name: dict(block) if isinstance(block, dict) else block for name, block in blocks.items()}
 
 
 def _is_near(path: FieldPath, unknown: set[FieldPath]) -> bool:
@@ -99,4 +139,7 @@ def _is_near(path: FieldPath, unknown: set[FieldPath]) -> bool:
     return any(near(str(other[-1]), [str(path[-1])]) for other in unknown if other[:-1] == path[:-1])
 
 
-_STAND_IN: Final[dict[str, Any]] = {"version": 1, "name": "stand-in", "parameters": {"stand-in": [0]}}
+_STAND_IN: Final[dict[str, Any]] = {"version": 1, "name": "stand-in"}
+_STAND_IN_STAGE: Final[dict[str, Any]] = {"name": "stand-in", "parameters": {"stand-in": [0]}}
+_LENGTHS: Final = (1, 2, 3, 4, 5)
+"""Of paths that matter: of a block and its fields, and of these in a stage, where ``from`` has fields of its own."""

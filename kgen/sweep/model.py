@@ -7,38 +7,20 @@ from __future__ import annotations
 
 import enum
 from functools import partial
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    ConfigDict,
-    Discriminator,
-    Field,
-    Tag,
-    WithJsonSchema,
-    model_validator,
-)
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from kgen.names import DNS_LABEL_PATTERN, DNS_LABEL_WORDS, ENV_NAME_PATTERN, SWEEP_NAME_LIMIT
-from kgen.spec import TO_TARGET, At, Goal
+from kgen.sweep.aims import BudgetModel, ObjectiveModel
 from kgen.sweep.cluster import ExecutionModel, KubernetesModel
-from kgen.sweep.fields import (
-    MAX_INT,
-    Closed,
-    EnvName,
-    Number,
-    Positive,
-    PositiveWhole,
-    Scalar,
-    Share,
-    check_int,
-    exactly_one,
-    show,
-    wrong,
-)
+from kgen.sweep.fields import MAX_INT, Closed, EnvName, Scalar, check_int, show, wrong
 from kgen.sweep.grids import Parameters, Tally
 from kgen.sweep.results import Results
+from kgen.sweep.stage_model import LISTED_WITHOUT_SEARCH, MAX_STAGES, SearchModel, StageModel
+
+BUILT_IN: Final = ("python", "-m", "kgen_trainer")
+"""The command of kgen's own trainer."""
 
 
 class Arguments(enum.StrEnum):
@@ -56,61 +38,6 @@ class Metrics(enum.StrEnum):
     STDOUT = "stdout"
 
 
-class Bound(Closed):
-    """A target for a metric that is not a share between 0 and 1, or that should fall."""
-
-    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["at_least"]}, {"required": ["at_most"]}]})
-
-    at_least: Number | None = Field(None, description="Reached when the metric is this large")
-    at_most: Number | None = Field(None, description="Reached when the metric is this small")
-
-    @model_validator(mode="after")
-    def _one(self) -> Self:
-        exactly_one(self, "at_least", "at_most")
-        return self
-
-
-def _target_form(value: Any) -> str:
-    return "bound" if isinstance(value, dict) else "share"
-
-
-TargetValue = Annotated[Annotated[Share, Tag("share")] | Annotated[Bound, Tag("bound")], Discriminator(_target_form)]
-
-
-class BudgetModel(Closed):
-    """How far each trial may go."""
-
-    target: Annotated[dict[str, TargetValue], Field(min_length=1, max_length=1)] | None = Field(
-        None, description="Metric and the value at which a trial stops early, such as {train_accuracy: 0.97}"
-    )
-    steps: PositiveWhole | None = Field(None, description="Training steps at the most")
-    seconds: Positive | None = Field(None, description="Counted training seconds at the most")
-    check_every_steps: PositiveWhole = Field(50, description="Steps between two looks at target and budget")
-    evaluate_every_steps: PositiveWhole | None = Field(
-        None, description="Steps between two evaluations on held-out data; without it only at the end"
-    )
-
-
-class ObjectiveModel(Closed):
-    """What trials are compared by; changing it changes no trial."""
-
-    metric: Annotated[str, Field(min_length=1)] = Field(
-        description="steps_to_target, seconds_to_target, or any metric that the trainer reports"
-    )
-    goal: Annotated[Goal, Field(strict=False)] = Field(
-        Goal.MINIMIZE, description="Whether a smaller or a larger value is better"
-    )
-    at: Annotated[At, Field(strict=False)] = Field(
-        At.FINAL, description="For a reported metric: its last value or its best"
-    )
-
-    @model_validator(mode="after")
-    def _times_are_minimized(self) -> Self:
-        if self.metric in TO_TARGET and self.goal is not Goal.MINIMIZE:
-            raise wrong(str(self.goal), "minimize, because the metric is a time", "goal")
-        return self
-
-
 def _check_command(words: list[str]) -> list[str]:
     if not words[0].strip():
         raise wrong("no program", "a program and its arguments", 0)
@@ -122,7 +49,7 @@ class TrainerModel(Closed):
 
     image: str | None = Field(None, description="Container image; used on a cluster only")
     command: Annotated[list[str], Field(min_length=1), AfterValidator(_check_command)] = Field(
-        ["python", "-m", "kgen_trainer"],
+        [*BUILT_IN],
         description="Program and arguments; {learning_rate} stands for that parameter's value, {seed} for the seed",
     )
     arguments: Annotated[Arguments, Field(strict=False)] = Field(
@@ -173,8 +100,35 @@ def _check_version(value: Any) -> Any:
     return 1
 
 
+def _nothing() -> Any:
+    return None
+
+
+class ReportModel(Closed):
+    """What the report shows beside the results."""
+
+    published: Literal["article"] | None = Field(
+        None,
+        description='Published numbers in a column beside these: article, "Which optimizer and learning rate should I '
+        'use for deep learning?"',
+    )
+
+
 class SweepFile(Closed):
     """A sweep: what to train, with which parameters, how far, and where the results go."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [{"required": ["parameters"]}, {"required": ["stages"]}],
+            "allOf": [
+                LISTED_WITHOUT_SEARCH,
+                {
+                    "if": {"required": ["stages"]},
+                    "then": {"not": {"anyOf": [{"required": ["budget"]}, {"required": ["search"]}]}},
+                },
+            ],
+        }
+    )
 
     version: Annotated[Literal[1], BeforeValidator(_check_version)] = Field(description="Version of this format")
     name: Annotated[str, AfterValidator(_check_name)] = Field(
@@ -193,10 +147,19 @@ class SweepFile(Closed):
         description="The program that trains; by default kgen's own, in Keras",
     )
     parameters: Parameters = Field(
-        description="Name → values; a list of such mappings gives alternatives, each a grid of its own"
+        default_factory=_nothing,
+        description="Name → values; a list of such mappings gives alternatives, each a grid of its own",
+    )
+    search: SearchModel | None = Field(
+        None, description="Instead of every combination of parameters only those that a method asks for"
     )
     budget: BudgetModel = Field(
         default_factory=partial(BudgetModel.model_validate, {}), description="How far each trial may go"
+    )
+    stages: Annotated[list[StageModel], Field(min_length=1, max_length=MAX_STAGES)] | None = Field(
+        None,
+        description="One sweep after another, each with parameters and a budget of its own, which stand in no other "
+        "place then; a later one may take its parameters from what an earlier one found",
     )
     results: Results = Field(
         "results/",
@@ -211,6 +174,9 @@ class SweepFile(Closed):
     )
     execution: ExecutionModel = Field(
         default_factory=partial(ExecutionModel.model_validate, {}), description="How trials are spread over time"
+    )
+    report: ReportModel = Field(
+        default_factory=partial(ReportModel.model_validate, {}), description="What the report shows beside the results"
     )
 
 

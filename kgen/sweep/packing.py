@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from kgen.spec import Budget, Objective, Packing, Value, text_of
 from kgen.sweep.cluster import ExecutionModel
 from kgen.sweep.command import is_same_for_all
 from kgen.sweep.document import Path
-from kgen.sweep.model import Arguments, Metrics
-from kgen.sweep.sweepspec import BUILT_IN, Trainer
+from kgen.sweep.model import BUILT_IN, Arguments, Metrics
+
+if TYPE_CHECKING:
+    from kgen.sweep.sweepspec import Trainer
 
 LEAST_FUSED: Final = 6
 """Trials that must share a program for it to pay (measured: one alone in it is no faster than without)."""
@@ -21,16 +23,16 @@ _IN_ONE_PROGRAM: Final = ("optimizer", "learning_rate")
 
 
 def packing_of(
-    given: ExecutionModel,
+    asked: Packing | None,
     alternatives: Sequence[Mapping[str, Sequence[Value]]],
     trainer: Trainer,
     objective: Objective,
     budget: Budget,
 ) -> Packing:
-    """What the file asks for, or what is best for it where it says ``auto``: a function of the file alone, so that
-    the same trial gives the same bits on every machine."""
-    if given.packing != "auto":
-        return Packing(given.packing)
+    """What the file asks for, or what is best for it where it says ``auto`` (None): a function of the file alone, so
+    that the same trial gives the same bits on every machine."""
+    if asked is not None:
+        return asked
     if tuple(trainer.command) != BUILT_IN or trainer.arguments is Arguments.FLAGS or needs_clock(objective, budget):
         return Packing.SEQUENTIAL
     return Packing.FUSED if _sharing(alternatives) >= LEAST_FUSED else Packing.SEQUENTIAL

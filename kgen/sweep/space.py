@@ -22,6 +22,8 @@ MAX_GRIDS: Final = 1_000_000
 _PRECISION: Final = 60  # digits; correct rounding takes about 40, the errors of MAX_VALUES multiplications take 5 more
 
 
+ABOVE_0: Final = "a number above 0, because the scale is logarithmic"
+
 Mistake = tuple[str, str, tuple[str | int, ...]]
 """What was found, what is allowed, and the way to the part of the value that is wrong."""
 
@@ -75,8 +77,7 @@ def log(start: Value, stop: Value, *, num: int | None = None, per_decade: int | 
     """
     low = [(name, value) for name, value in (("start", start), ("stop", stop)) if exact(value) <= 0]
     if low:
-        allowed = "a number above 0, because the scale is logarithmic"
-        raise SpaceError(*((text_of(value), allowed, (name,)) for name, value in low))
+        raise SpaceError(*((text_of(value), ABOVE_0, (name,)) for name, value in low))
     with decimal.localcontext() as context:
         context.prec = _PRECISION
         first, last = exact(start), exact(stop)

@@ -5,19 +5,41 @@ from __future__ import annotations
 import enum
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final, Self
+from typing import Any, Self
 
 from kgen.errors import InputError
 from kgen.names import DEFAULT_STAGE, ENV_GS_ENDPOINT, ENV_S3_ENDPOINT, ENV_S3_REGION
 from kgen.spec import Budget, Objective, Packing, Value
-from kgen.sweep.model import Arguments, Metrics
+from kgen.sweep.choosing import DEFAULT_METHOD, Dimension, From, Method, Range, Search, Spacing
+from kgen.sweep.model import BUILT_IN, Arguments, Metrics
+from kgen.sweep.packing import packing_of
 
-BUILT_IN: Final = ("python", "-m", "kgen_trainer")
-"""The command of kgen's own trainer."""
+__all__ = [
+    "BUILT_IN",
+    "DEFAULT_METHOD",
+    "Dimension",
+    "From",
+    "Gpu",
+    "Kubernetes",
+    "Local",
+    "Location",
+    "Method",
+    "Range",
+    "Scheme",
+    "Search",
+    "SecretKey",
+    "Sharing",
+    "Spacing",
+    "Stage",
+    "SweepSpec",
+    "Template",
+    "Trainer",
+    "Volume",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,97 +203,6 @@ class Kubernetes:
 
 
 @dataclass(frozen=True, slots=True)
-class From:
-    """``parameters: {from: …}``: a stage's parameters are the best of an earlier one's."""
-
-    stage: str
-    objective: Objective
-    """What makes the best; by default the earlier stage's own objective."""
-    per: tuple[str, ...]
-    """One best for each combination of these parameters' values; empty for the best of all."""
-    top: int | None
-    """Only the best so many of these; None for all."""
-    along: str
-    """The parameter that neighbours differ in; empty for the number with most values."""
-    neighbours: int
-    """So many values of the earlier stage to each side of the best."""
-    factor: float | None
-    """Instead of neighbours: values evenly spread on a logarithmic scale, from best / factor to best × factor."""
-    num: int
-    """With a factor: how many values, an odd number, the best in their middle."""
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values, to see whether a choice was made for the same question."""
-        plain = {
-            "stage": self.stage,
-            "objective": self.objective.to_json(),
-            "per": list(self.per),
-            "top": self.top,
-            "along": self.along,
-            "neighbours": self.neighbours,
-            "factor": self.factor,
-            "num": self.num,
-        }
-        return {name: value for name, value in plain.items() if value not in (None, "")}
-
-
-class Spacing(enum.StrEnum):
-    """How a range is measured."""
-
-    LINEAR = "linear"
-    LOG = "log"
-    INT = "int"
-
-
-@dataclass(frozen=True, slots=True)
-class Range:
-    """All numbers between two, both included, for a search to choose from."""
-
-    spacing: Spacing
-    start: Value
-    stop: Value
-
-
-Dimension = tuple[Value, ...] | Range
-"""What a search may choose one parameter from."""
-
-
-class Method(enum.StrEnum):
-    """How a search chooses what to try next."""
-
-    RANDOM = "random"
-    SOBOL = "sobol"
-    TPE = "tpe"
-    HALVING = "halving"
-    RANGE_TEST = "range-test"
-
-
-@dataclass(frozen=True, slots=True)
-class Search:
-    """``search: …``: instead of every combination only those that a method asks for."""
-
-    method: Method
-    spaces: tuple[Mapping[str, Dimension], ...]
-    """Alternatives, each with its own ranges."""
-    per: tuple[str, ...]
-    """A search of its own, with all of the limits below, for each combination of these parameters' values."""
-    trials: int
-    """At the most; every repeat counts, and every rung of ``halving``."""
-    steps: int | None
-    """Training steps of all trials together after which nothing more is asked for."""
-    seconds: float | None
-    """The same in counted seconds."""
-    improvement: float | None
-    """Nothing more is asked for when another trial is expected to better the best by less than this share of it."""
-    parallel: int
-    """Points that are asked for at a time."""
-    reduction: int
-    """Of ``halving``: each rung keeps one in so many, and trains these so many times as long."""
-    min_steps: int | None
-    """Of ``halving``: steps of the first rung; of ``range-test``: steps of the run. None: a share of budget.steps."""
-
-
-@dataclass(frozen=True, slots=True)
 class Stage:
     """One stage of a sweep as the file has it. Exactly one of ``alternatives``, ``source`` and ``search`` is given."""
 
@@ -282,6 +213,8 @@ class Stage:
     beside: Mapping[str, tuple[Value, ...]] = field(default_factory=lambda: MappingProxyType({}))
     """With a source: more parameters, crossed with what it gives."""
     search: Search | None = None
+    packing: Packing | None = None
+    """What the file asks for; None: what suits its trials."""
 
     @property
     def name(self) -> str:
@@ -289,8 +222,14 @@ class Stage:
         return self.base.stage
 
     def given(self, alternatives: tuple[Mapping[str, tuple[Value, ...]], ...]) -> SweepSpec:
-        """The stage with its trials: what a back end runs. Its packing is the one that suits them."""
-        raise NotImplementedError  # the SPEC helper: packing_of, size
+        """The stage with its trials: what a back end runs. Its packing is the one that suits them; that of a search is
+        the same for all that it asks for."""
+        base = self.base
+        packing = base.packing
+        if self.search is None:
+            packing = packing_of(self.packing, alternatives, base.trainer, base.objective, base.budget)
+        size = sum(math.prod(len(values) for values in grid.values()) for grid in alternatives) * base.repeats
+        return replace(base, alternatives=alternatives, packing=packing, size=size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,6 +270,8 @@ class SweepSpec:
     """Whether trials of the same parameters and seed go on from each other's checkpoints: rungs of a search."""
     stages: tuple[Stage, ...] = ()
     """All stages, in the file's order; empty for one stage, and for a file without any."""
+    published: str = ""
+    """Whose published numbers the report shows beside these (:data:`kgen.analysis.published.WORKS`); empty for none."""
     parts: tuple[SweepSpec, ...] = ()
     """Of a file with stages: those whose trials are known so far, in the order of the stages; a search may have several
     parts, one for each budget."""
@@ -346,7 +287,19 @@ class SweepSpec:
 
     def with_results(self, folder: Path) -> Self:
         """The same sweep, the same trials, with its results in ``<folder>/<name>`` of this machine."""
-        return replace(self, location=Location(Scheme.FOLDER, "", str(folder / self.name)))
+        location = Location(Scheme.FOLDER, "", str(folder / self.name))
+        return replace(
+            self,
+            location=location,
+            stages=tuple(replace(stage, base=replace(stage.base, location=location)) for stage in self.stages),
+            parts=tuple(replace(part, location=location) for part in self.parts),
+        )
+
+    def with_parts(self, parts: Iterable[SweepSpec]) -> Self:
+        """The same file with these stages' trials known, which are put into the order of the stages."""
+        order = {stage.name: number for number, stage in enumerate(self.stages)}
+        known = tuple(sorted(parts, key=lambda part: order[part.stage]))
+        return replace(self, parts=known, size=sum(part.size for part in known))
 
     def pod_deadline(self, trials: int) -> int | None:
         """Seconds from the start of a pod in which so many trials come one after another; None for no deadline."""
@@ -362,8 +315,11 @@ class SweepSpec:
 
     @property
     def parameters(self) -> tuple[str, ...]:
-        """Names of all parameters, in the order of the file."""
-        return tuple(dict.fromkeys(name for alternative in self.alternatives for name in alternative))
+        """Names of all parameters, of all stages, in the order of the file."""
+        grids: list[Mapping[str, Any]] = [*self.alternatives]
+        for stage in self.stages:
+            grids += [*(stage.alternatives or ()), *(stage.search.spaces if stage.search else ()), stage.beside]
+        return tuple(dict.fromkeys(name for grid in grids for name in grid))
 
     @property
     def seeds(self) -> range:

@@ -9,10 +9,18 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from kgen.errors import Problem
-from kgen.sweep import cluster, grids, model, results
+from kgen.sweep import aims, cluster, grids, model, results
 from kgen.sweep.document import Document
 from kgen.sweep.document import Path as FieldPath
 from kgen.sweep.fields import show
+from kgen.sweep.stage_model import (
+    AroundModel,
+    FromModel,
+    SearchModel,
+    StageExecutionModel,
+    StageModel,
+    StageTrainerModel,
+)
 
 
 def translate(document: Document, item: dict[str, Any]) -> list[Problem]:
@@ -21,7 +29,7 @@ def translate(document: Document, item: dict[str, Any]) -> list[Problem]:
     path = file_path(item["loc"])
     kind, value = item["type"], item["input"]
     if kind == "kgen":
-        key = item["loc"][-1:] == ("[key]",)
+        key = context["key"] or item["loc"][-1:] == ("[key]",)
         return [
             document.problem((*path, *rest), found, allowed, key=key) for found, allowed, rest in context["mistakes"]
         ]
@@ -44,6 +52,8 @@ def _wrong_kinds(document: Document, path: FieldPath, value: dict[str, Any], all
     unknown = next((name for name in value if name != "except"), None)
     if unknown is None:
         return document.problem(path, show(value), allowed)
+    if path[-1] == "from" and "stage" in value:
+        return document.problem(path, "from an earlier stage", "parameters: {from: …} in a stage only", key=True)
     words = allowed + did_you_mean(unknown, grids.KINDS)
     return document.problem((*path, unknown), f"an unknown field {unknown!r}", words, key=True)
 
@@ -51,10 +61,18 @@ def _wrong_kinds(document: Document, path: FieldPath, value: dict[str, Any], all
 def file_path(location: tuple[str | int, ...]) -> FieldPath:
     """pydantic's location without the names of union members, which do not stand in the file."""
     parts = list(location[:-1] if location[-1:] == ("[key]",) else location)
+    if parts[:1] == ["stages"]:
+        return (*parts[:2], *_path_in_file(parts[2:]))
+    return _path_in_file(parts)
+
+
+def _path_in_file(parts: list[str | int]) -> FieldPath:
     if parts[:1] == ["parameters"]:
-        del parts[1:2]  # grid or alternatives
+        form = parts[1:2]
+        del parts[1:2]  # grid, alternatives or choice
         kind = 3 if len(parts) > 1 and isinstance(parts[1], int) else 2
-        del parts[kind : kind + 1]
+        if form != ["choice"] or parts[1:2] != ["from"]:
+            del parts[kind : kind + 1]
     elif parts[:2] == ["budget", "target"]:
         del parts[3:4]  # share or bound
     elif parts[:1] == ["results"]:
@@ -64,15 +82,24 @@ def file_path(location: tuple[str | int, ...]) -> FieldPath:
 
 def _fields_at(path: FieldPath) -> list[str]:
     """Names of the fields that the mapping at that path may have."""
+    models = MODELS
+    if path[:1] == ("stages",):
+        path, models = path[2:], STAGE_MODELS
+    if path[:2] == ("parameters", "from") and models is STAGE_MODELS:
+        return _names_of(AroundModel if len(path) > 2 else FromModel)
     if path[:1] == ("parameters",):
         kind = 3 if isinstance(path[1], int) else 2
-        return [*_RANGES[path[kind]].model_fields] if len(path) > kind else [*grids.KINDS, "except"]
+        return _names_of(_RANGES[path[kind]]) if len(path) > kind else [*grids.KINDS, "except"]
     if path[:2] == ("budget", "target"):
-        return [*model.Bound.model_fields]
+        return _names_of(aims.Bound)
     for form, block in _INNER.items():
         if len(form) == len(path) and all(name in (None, part) for name, part in zip(form, path, strict=True)):
-            return [*block.model_fields]
-    return [*MODELS[path[0] if path else ""].model_fields]
+            return _names_of(block)
+    return _names_of(models[path[0] if path else ""])
+
+
+def _names_of(block: type[BaseModel]) -> list[str]:
+    return [*block.model_fields]
 
 
 _RANGES: Final[dict[str | int, type[BaseModel]]] = {
@@ -82,13 +109,23 @@ _RANGES: Final[dict[str | int, type[BaseModel]]] = {
 }
 MODELS: Final[dict[str | int, type[BaseModel]]] = {
     "": model.SweepFile,
-    "objective": model.ObjectiveModel,
+    "objective": aims.ObjectiveModel,
     "trainer": model.TrainerModel,
-    "budget": model.BudgetModel,
+    "budget": aims.BudgetModel,
+    "search": SearchModel,
     "results": results.ResultsModel,
     "local": model.LocalModel,
     "kubernetes": cluster.KubernetesModel,
     "execution": cluster.ExecutionModel,
+    "report": model.ReportModel,
+}
+STAGE_MODELS: Final[dict[str | int, type[BaseModel]]] = {
+    "": StageModel,
+    "objective": aims.ObjectiveModel,
+    "trainer": StageTrainerModel,
+    "budget": aims.BudgetModel,
+    "search": SearchModel,
+    "execution": StageExecutionModel,
 }
 _INNER: Final[dict[tuple[str | None, ...], type[BaseModel]]] = {  # None stands for any name or number
     ("kubernetes", "gpu"): cluster.GpuModel,
@@ -97,14 +134,14 @@ _INNER: Final[dict[tuple[str | None, ...], type[BaseModel]]] = {  # None stands 
 }
 
 
-def near(word: str, known: Iterable[str]) -> list[str]:
-    """The known word that may have been meant, if there is one."""
-    return difflib.get_close_matches(word[:64], list(known), 1, 0.6)
+def near(word: str, known: Iterable[str], likeness: float = 0.6) -> list[str]:
+    """The known word that may have been meant, if there is one; ``likeness`` is 1 for the word itself."""
+    return difflib.get_close_matches(word[:64], list(known), 1, likeness)
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
+def did_you_mean(word: str, known: Iterable[str], likeness: float = 0.6) -> str:
     """The end of a message that lists what is known."""
-    return "".join(f"; did you mean {name}?" for name in near(word, known))
+    return "".join(f"; did you mean {name}?" for name in near(word, known, likeness))
 
 
 def _allowed(kind: str, context: Mapping[str, Any], value: Any, message: str) -> str:

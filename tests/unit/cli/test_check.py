@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.cli.ran import Kgen
+from tests.unit.sweep.staged import BEST, GRID, searching, staged
 from tests.unit.sweep.sweeps import text
 
 ROOT = Path(__file__).parents[3]
@@ -26,6 +27,19 @@ def test_it_counts_trials(tmp_path: Path, kgen: Kgen) -> None:
     assert kgen("check", file).ok().out == f"{file}: ok, 1 trial\n"
     file.write_text(text(parameters="{a: {int: {start: 1, stop: 1200}}}"))
     assert kgen("check", file).ok().out == f"{file}: ok, 1,200 trials\n"
+
+
+def test_of_stages_it_says_what_each_may_come_to(tmp_path: Path, kgen: Kgen) -> None:
+    file = tmp_path / "staged.yaml"
+    file.write_text(staged(GRID, BEST, searching("{method: tpe, per: optimizer, trials: 8}")))
+    assert kgen("check", file).ok().out == (
+        f"{file}: ok, 3 stages\n"
+        "  grid    12 trials\n"
+        "  best    after grid: up to 10 trials\n"
+        "  search  search tpe: up to 16 trials\n"
+    )
+    file.write_text(text(parameters="{a: {log: {start: 1, stop: 2}}}", search="{method: sobol}"))
+    assert kgen("check", file).ok().out == f"{file}: ok, search sobol: up to 12 trials\n"
 
 
 def test_without_a_name_it_checks_sweep_yaml_here(

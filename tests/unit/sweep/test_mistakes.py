@@ -12,7 +12,10 @@ from kgen.errors import InputError, Problem
 from kgen.sweep import expand, load, loads
 from tests.unit.sweep.sweeps import messages, only_message, problems, text
 
-TOP = "version, name, seed, repeats, objective, trainer, parameters, budget, results, local, kubernetes, execution"
+TOP = (
+    "version, name, seed, repeats, objective, trainer, parameters, search, budget, stages, results, local, kubernetes, "
+    "execution, report"
+)
 ROOT = Path(__file__).parents[3]
 
 
@@ -113,11 +116,15 @@ def test_a_mistake_is_told_once_and_not_what_follows_from_it(blocks: dict[str, s
     ("blocks", "message"),
     [
         ({"sed": "1"}, f"sed: found an unknown field 'sed', allowed {TOP}; did you mean seed?"),
-        ({"stages": "[]"}, f"stages: found an unknown field 'stages', allowed {TOP}"),
+        ({"stage": "[]"}, f"stage: found an unknown field 'stage', allowed {TOP}; did you mean stages?"),
         ({"ключ": "1"}, f"ключ: found an unknown field 'ключ', allowed {TOP}"),
         (
             {"local": "{proceses: 3}"},
             "local.proceses: found an unknown field 'proceses', allowed processes, gpus; did you mean processes?",
+        ),
+        (
+            {"report": "{publish: article}"},
+            "report.publish: found an unknown field 'publish', allowed published; did you mean published?",
         ),
         (
             {"trainer": "{comand: [a]}"},

@@ -47,7 +47,19 @@ def test_it_accepts_what_init_writes() -> None:
     assert is_valid(file)
 
 
-ACCEPTED = [
+RANGES = "{optimizer: [sgd, adam], learning_rate: {log: {start: 1e-4, stop: 10}}}"
+
+
+def stages(
+    source: str = "{stage: grid, per: x}", more: str = "repeats: 2", name: str = "grid"
+) -> dict[str, str | None]:
+    """The blocks of a file of two stages."""
+    grid = f"name: {name}, parameters: {{x: [1, 2], y: [0.1, 1]}}, budget: {{steps: 1, target: {{b: 1}}}}"
+    best = f"name: best, parameters: {{from: {source}}}, budget: {{steps: 1, target: {{b: 1}}}}, {more}"
+    return {"parameters": None, "budget": None, "stages": f"[{{{grid}}}, {{{best}}}]"}
+
+
+ACCEPTED: list[dict[str, str | None]] = [
     {},
     {"parameters": "[{a: [1]}, {b: x, c: true}]"},
     {"parameters": "{a: {log: {start: 1e-6, stop: 1, num: 7}, except: [1]}}"},
@@ -59,8 +71,17 @@ ACCEPTED = [
     {"local": "{processes: 3, gpus: 0}"},
     {"local": "{processes: auto}", "seed": "9", "repeats": "3", "results": "/data/results"},
     {"results": "{url: s3://lab/x, endpoint: 'https://minio.example', region: eu-1}"},
+    {"parameters": RANGES, "search": "{}"},
+    {"parameters": RANGES, "search": "{method: tpe, per: optimizer, trials: 8, improvement: 0.05, parallel: 2}"},
+    {"parameters": RANGES, "search": "{method: halving, per: [optimizer], reduction: 2, min_steps: 3}"},
+    {"parameters": RANGES, "search": "{method: range-test, per: optimizer, min_steps: 30, steps: 300}"},
+    stages(),
+    stages("{stage: grid, best: loss, goal: minimize, at: best, per: [x], where: {x: 1}, top: 1, neighbours: 2}"),
+    stages("{stage: grid, per: x, where: {x: [1, 2]}, along: y, around: {factor: 4, num: 7}}, z: {values: [1]}"),
+    stages(more="repeats: 3, seed: 9, trainer: {config: {a: 1}}, execution: {packing: fused, timing_sample: 2}"),
+    stages(more="objective: {metric: b, goal: maximize, at: best}"),
 ]
-REFUSED = [
+REFUSED: list[dict[str, str | None]] = [
     {"version": "2"},
     {"version": None},
     {"name": None},
@@ -120,13 +141,36 @@ REFUSED = [
     {"seed": "-1"},
     {"repeats": "0"},
     {"bugdet": "{}"},
+    {"parameters": "{a: {linear: {start: 1, stop: 2}}}"},
+    {"parameters": "[{b: [1]}, {a: {log: {start: 1, stop: 2}}}]"},
+    {"parameters": RANGES, "search": "{method: grid}"},
+    {"parameters": RANGES, "search": "{trials: 0}"},
+    {"parameters": RANGES, "search": "{improvement: 0}"},
+    {"parameters": RANGES, "search": "{per: []}"},
+    {"parameters": RANGES, "search": "{metod: tpe}"},
+    {"parameters": "{a: {log: {start: 1, stop: 2, num: 2, per_decade: 2}}}", "search": "{}"},
+    {**stages(), "budget": "{steps: 1}"},
+    {**stages(), "parameters": "{a: [1]}"},
+    {**stages(), "search": "{}"},
+    {**stages(), "stages": "[]"},
+    stages("{per: x}"),
+    stages("{stage: grid, neighbors: 1}"),
+    stages("{stage: grid, neighbours: 1, around: {factor: 2}}"),
+    stages("{stage: grid, around: {factor: 1}}"),
+    stages("{stage: grid, top: 0}"),
+    stages("{stage: grid}, y: {log: {start: 1, stop: 2}}"),
+    stages(more="repeats: 0"),
+    stages(more="trainer: {command: [x]}"),
+    stages(more="execution: {trials_per_pod: 2}"),
+    stages(name="main"),
+    stages(name="Grid"),
 ]
 
 
 @pytest.mark.parametrize("draft", DRAFTS)
 @pytest.mark.parametrize("blocks", ACCEPTED, ids=str)
 def test_what_kgen_accepts_it_accepts(blocks: dict[str, str | None], draft: Any) -> None:
-    assert loads(text(**blocks)).size
+    loads(text(**blocks))
     draft(SCHEMA).validate(parse(text(**blocks), "sweep.yaml").value)
 
 

@@ -1,0 +1,173 @@
+"""Stages whose trials are found on the way: from what an earlier one found, or by a search."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Final
+
+from kgen.choice import Choice
+from kgen.spec import Value
+from kgen.sweep import space
+from kgen.sweep.sweepspec import Dimension, Method, Range, Stage, SweepSpec
+
+RANGE_TEST_STEPS: Final = 300
+"""Of a learning-rate range test, where the file does not say."""
+RANGE_TEST_CHECKS: Final = 5
+"""Steps between two looks at the loss in a range test."""
+_RATE: Final = "learning_rate"
+_RISES_TO: Final = "learning_rate_stop"
+"""Of a point of a range test: the rate rises to this one. It stands in the trainer's config."""
+
+
+def waiting(spec: SweepSpec) -> tuple[Stage, ...]:
+    """Stages without any trial that is known, in the file's order."""
+    known = {part.stage for part in spec.parts}
+    return tuple(stage for stage in spec.stages if stage.name not in known)
+
+
+def part_of(stage: Stage, choice: Choice) -> SweepSpec:
+    """The stage with the trials that a choice gives it: an alternative for each point, crossed with what stands beside
+    ``from`` in the file."""
+    points = _distinct(point for one in choice.chosen for point in one.points)
+    return stage.given(tuple(MappingProxyType({**_single(point), **stage.beside}) for point in points))
+
+
+def rung_of(stage: Stage, points: Sequence[Mapping[str, Value]], steps: int | None) -> SweepSpec:
+    """The stage with those points that its search asks for; ``steps`` take the place of ``budget.steps``.
+
+    Points of a range test have no rate of their own: all of them go through one range, of the file or, where they have
+    them, from ``learning_rate`` to ``learning_rate_stop``. Raises ValueError where these differ: see :func:`rungs_of`.
+    """
+    rungs = rungs_of(stage, points, steps)
+    if len(rungs) != 1:
+        raise ValueError(f"{len(rungs)} parts, for {len(points)} points of stage {stage.name}")
+    return rungs[0]
+
+
+def rungs_of(stage: Stage, points: Sequence[Mapping[str, Value]], steps: int | None) -> tuple[SweepSpec, ...]:
+    """The same as parts: one for each range of a range test, and one for trials; none without points.
+
+    Where the method is a range test, trials are those of its points that have a rate and no other one to rise to.
+    """
+    assert stage.search is not None, "a stage with a search"
+    trials = points
+    if stage.search.method is Method.RANGE_TEST:
+        trials = [point for point in points if _RATE in point and _RISES_TO not in point]
+    parts = (_rung(stage, trials, steps),) if trials else ()
+    ranges: dict[tuple[Value, Value], list[Mapping[str, Value]]] = {}
+    for point in points if len(trials) < len(points) else ():
+        if point in trials:
+            continue
+        others = {name: value for name, value in point.items() if name not in (_RATE, _RISES_TO)}
+        ranges.setdefault(_range_of(stage.search.spaces, point), []).append(others)
+    tests = (_range_test(stage, group, start, stop, steps) for (start, stop), group in ranges.items())
+    return (*parts, *tests)
+
+
+def _rung(stage: Stage, points: Iterable[Mapping[str, Value]], steps: int | None) -> SweepSpec:
+    assert stage.search is not None
+    made = stage.given(tuple(map(_single, _distinct(points))))
+    budget = made.budget if steps is None else replace(made.budget, steps=steps)
+    return replace(made, budget=budget, lineage=stage.search.method is Method.HALVING)
+
+
+def _range_test(
+    stage: Stage, points: Iterable[Mapping[str, Value]], start: Value, stop: Value, steps: int | None
+) -> SweepSpec:
+    assert stage.search is not None
+    made = stage.given(tuple(map(_single, _distinct(points))))
+    config = {**made.trainer.config, "range_test": {"start": start, "stop": stop}}
+    budget = replace(
+        made.budget,
+        target=None,
+        steps=steps or stage.search.min_steps or RANGE_TEST_STEPS,
+        check_every_steps=RANGE_TEST_CHECKS,
+    )
+    return replace(made, budget=budget, trainer=replace(made.trainer, config=MappingProxyType(config)))
+
+
+def _range_of(spaces: Sequence[Mapping[str, Dimension]], point: Mapping[str, Value]) -> tuple[Value, Value]:
+    """Where the rate of that point's range test starts and stops."""
+    if _RATE in point and _RISES_TO in point:
+        return point[_RATE], point[_RISES_TO]
+    for grid in spaces:
+        rate = grid.get(_RATE)
+        if isinstance(rate, Range) and all(_has(grid.get(name), point[name]) for name in point if name != _RATE):
+            return rate.start, rate.stop
+    raise ValueError(f"no range of {_RATE} for {dict(point)}")
+
+
+def _has(dimension: Dimension | None, value: Value) -> bool:
+    if dimension is None or isinstance(dimension, Range):
+        return False
+    return space.identity(value) in map(space.identity, dimension)
+
+
+def _single(point: Mapping[str, Value]) -> Mapping[str, tuple[Value, ...]]:
+    return MappingProxyType({name: (value,) for name, value in point.items()})
+
+
+def _distinct(points: Iterable[Mapping[str, Value]]) -> tuple[Mapping[str, Value], ...]:
+    found = {frozenset((name, space.identity(value)) for name, value in point.items()): point for point in points}
+    return tuple(found.values())
+
+
+def grids_of(stage: Stage, stages: Iterable[Stage]) -> tuple[Mapping[str, Dimension], ...]:
+    """What the parameters of a stage's trials may be, as far as the file says it: of a choice what the earlier stage
+    may have tried. Empty where a mistake hides it."""
+    if stage.source is None:
+        return stage.search.spaces if stage.search else stage.alternatives or ()
+    before = [*itertools.takewhile(lambda other: other is not stage, stages)]
+    earlier = next((other for other in before if other.name == stage.source.stage), None)
+    if earlier is None:
+        return ()
+    return tuple(MappingProxyType({**grid, **stage.beside}) for grid in grids_of(earlier, before))
+
+
+def most(stage: Stage, stages: Iterable[Stage]) -> int:
+    """Trials that the stage may have at the most, as far as the file says it; ``stages`` are those before it."""
+    if stage.alternatives is not None:
+        return stage.given(stage.alternatives).size
+    stages = tuple(stages)
+    if stage.search is not None:
+        groups = len(groups_of(stage.search.spaces, stage.search.per)) or 1
+        if stage.search.method is Method.RANGE_TEST:
+            return groups * stage.base.repeats
+        return groups * stage.search.trials
+    source = stage.source
+    assert source is not None
+    earlier = next((other for other in stages if other.name == source.stage and other is not stage), None)
+    groups = len(groups_of(grids_of(earlier, stages), source.per, source.where)) if earlier else 1
+    best = max(1, groups if source.top is None else min(source.top, groups))
+    points = source.num if source.factor is not None else 1 + 2 * source.neighbours
+    return best * points * math.prod(len(values) for values in stage.beside.values()) * stage.base.repeats
+
+
+def outlook(stage: Stage, stages: Iterable[Stage]) -> str:
+    """How many trials the stage has, in words: ``288 trials``, ``after grid: up to 30 trials``."""
+    size = most(stage, stages)
+    trials = f"{size:,} trial{'s' * (size != 1)}"
+    if stage.source is not None:
+        return f"after {stage.source.stage}: up to {trials}"
+    return f"search {stage.search.method}: up to {trials}" if stage.search is not None else trials
+
+
+def groups_of(
+    grids: Iterable[Mapping[str, Dimension]],
+    per: Sequence[str],
+    where: Mapping[str, tuple[Value, ...]] = MappingProxyType({}),
+) -> tuple[Mapping[str, Value], ...]:
+    """Every combination of the values of ``per`` that ``where`` lets through, in the file's order; of a range, whose
+    values nobody knows yet, none."""
+    found: dict[tuple[tuple[bool, Value], ...], Mapping[str, Value]] = {}
+    for grid in grids:
+        sides = [grid.get(name, ()) for name in per]
+        for values in itertools.product(*([] if isinstance(side, Range) else side for side in sides)):
+            group = dict(zip(per, values, strict=True))
+            if all(_has(allowed, group[name]) for name, allowed in where.items() if name in group):
+                found.setdefault(tuple(map(space.identity, values)), MappingProxyType(group))
+    return tuple(found.values())
