@@ -1,0 +1,72 @@
+"""Probabilistic bisection: the next rates split what is still possible into parts that are equally likely.
+
+M. Horstein (1963), "Sequential transmission using noiseless feedback"; R. Waeber, P. I. Frazier, S. G. Henderson
+(2013), "Bisection search with noisy responses", SIAM J. Control Optim. 51. Here an answer is not only left or right: it
+is weighed by :class:`kgen.search.belief.Belief`. For spaces with one number on a logarithmic scale.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence, Set
+from typing import Final
+
+import numpy as np
+
+from kgen.search.belief import Belief, Observation
+from kgen.search.evidence import Evidence, Kind
+from kgen.search.space import Axis, Group, Key, Point, Space, key_of
+from kgen.sweep.sweepspec import Spacing
+
+_JITTER: Final = 0.3
+"""How far the first points are moved by the seed, in shares of their distance."""
+
+
+def line_of(group: Group) -> tuple[Space, Axis] | None:
+    """The space and the axis of a group that has one number to choose, on a logarithmic scale, and nothing else."""
+    if len(group.spaces) != 1 or len(group.spaces[0].axes) != 1:
+        return None
+    axis = group.spaces[0].axes[0]
+    return (group.spaces[0], axis) if axis.spacing is Spacing.LOG else None
+
+
+def belief_of(axis: Axis, seen: Sequence[Evidence], cap: float) -> Belief:
+    """What the trials say of the best value on that axis; ``cap``: logarithm of the budget."""
+    placed = [Observation(axis.low + axis.position(one.tried.parameters[axis.name]) * axis.span, one.kind, one.at)
+              for one in seen if axis.name in one.tried.parameters]  # fmt: skip
+    return Belief.of(axis.low, axis.high, cap, [one for one in placed if np.isfinite(one.place)])
+
+
+def cap_of(seen: Sequence[Evidence], steps: int | None) -> float:
+    """Logarithm of the budget: of the file, or what the slowest trial took."""
+    if steps is not None and any(one.kind is not Kind.REACHED for one in seen):
+        return float(np.log10(steps))
+    return max((one.at for one in seen if one.kind is not Kind.DIVERGED), default=0.0)
+
+
+def bisection_points(group: Group, seen: Sequence[Evidence], wanted: int, seed: int, cap: float) -> list[Point]:
+    """So many new points; fewer where no value is left that was not tried. Raises ValueError for another space."""
+    found = line_of(group)
+    if found is None:
+        raise ValueError("bisection needs one number on a logarithmic scale")
+    space, axis = found
+    belief = belief_of(axis, seen, cap)
+    shares = (np.arange(wanted) + 0.5) / wanted
+    if not seen:
+        shares = shares + _JITTER * np.random.default_rng([seed, group.number]).uniform(-1, 1) / wanted
+    known = {key_of(one.tried.parameters) for one in seen}
+    out: list[Point] = []
+    for share in shares.tolist():
+        point = _nearest(space, axis, (belief.quantile(share) - axis.low) / axis.span, known)
+        if point is not None:
+            known.add(key_of(point))
+            out.append(point)
+    return out
+
+
+def _nearest(space: Space, axis: Axis, place: float, known: Set[Key]) -> Point | None:
+    wanted = space.point([min(max(place, 0.0), 1.0)])
+    if key_of(wanted) not in known:
+        return wanted
+    choices = sorted(axis.choices, key=lambda value: abs(axis.position(value) - place))
+    points = ({**space.fixed, axis.name: value} for value in choices)
+    return next((point for point in points if key_of(point) not in known), None)
