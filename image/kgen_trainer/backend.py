@@ -11,12 +11,15 @@ import subprocess
 import sys
 from typing import Any, Final
 
+import numpy as np
+from threadpoolctl import threadpool_info
+
 from kgen import __version__
 from kgen.errors import BadParametersError, DeviceError, MissingExtraError
 from kgen.names import ENV_GPUS, ENV_IMAGE_REVISION
 from kgen.trial.environment import processor
 
-__all__ = ["Tensor", "announce", "device", "keras", "require_gpus", "tf", "versions"]
+__all__ = ["Tensor", "announce", "device", "keras", "products", "require_gpus", "tf", "versions"]
 
 _ENVIRONMENT: Final = {
     "TF_CPP_MIN_LOG_LEVEL": "2",  # warnings of every process of a sweep would bury the trials' own lines
@@ -84,6 +87,16 @@ def require_gpus() -> None:
 def versions() -> dict[str, str]:
     """Of all that a trial's bits depend on beside its settings and its processor."""
     return {"kgen": __version__, "Keras": str(keras.__version__), "TensorFlow": str(tf.__version__)}
+
+
+@functools.cache
+def products() -> str:
+    """What multiplies matrices beside TensorFlow, such as ``NumPy 2.4.6 with openblas 0.3.31 for SkylakeX``: fused
+    trials' bits hang on it."""
+    found = {(each["internal_api"], str(each["version"]), str(each.get("architecture", "")))
+             for each in threadpool_info() if each["user_api"] == "blas"}  # fmt: skip
+    libraries = [f"{name} {version}{f' for {kernels}' if kernels else ''}" for name, version, kernels in sorted(found)]
+    return f"NumPy {np.__version__} with {', '.join(libraries) or 'no BLAS'}"
 
 
 def device() -> tuple[str, str]:

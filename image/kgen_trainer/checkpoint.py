@@ -23,8 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kgen.names import TEMPORARY_PREFIX
-from kgen.trial import Decision, Trial
-from kgen_trainer.backend import device, versions
+from kgen.trial import Decision
 
 FILE: Final = "kgen_trainer.checkpoint"
 _TOGETHER: Final = 16
@@ -58,43 +57,49 @@ class Checkpoints:
         clock: Callable[[], float] = time.monotonic,
         *,
         resumes: bool = True,
+        name: str = FILE,
     ) -> None:
         """``owner`` says whose it is: the trial, and the versions of what trains it, without which its bits would be
-        others; ``every`` is the least time between two, in seconds; ``resumes``: whether one that is there is used."""
-        self._file = folder / FILE
+        others; ``every`` is the least time between two, in seconds; ``resumes``: whether one that is there is used;
+        ``name``: of the file."""
+        self._file = folder / name
         self._owner = dict(owner)
         self._every = every
         self._clock = clock
         self._resumes = resumes
         self._last = clock()
 
-    def load(self) -> Checkpoint | None:
-        """The one that an earlier attempt left; one that can't be used is passed over, with a printed line."""
-        try:
-            found = _decode(self._file.read_bytes(), self._owner)
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            self._pass_over(f"it can't be read: {error.strerror}")
-            return None
-        except ValueError as error:
-            self._pass_over(str(error))
-            return None
-        return found
-
     def resume(self, restore: Callable[[Checkpoint], None]) -> None:
-        """Hand the one that an earlier attempt left to ``restore``; one at which that raises ValueError, having changed
-        nothing, is passed over like those that :meth:`load` does not give."""
-        found = self.load() if self._resumes else None
-        if found is None:
-            return
-        try:
-            restore(found)
-        except ValueError as error:
-            self._pass_over(str(error))
+        """Hand the one that an earlier attempt left to ``restore``. One that can't be used, or at which that raises
+        ValueError, having changed nothing, is passed over with a printed line."""
+        files = self.files() if self._resumes else []
+        for number, file in enumerate(files, 1):
+            found, why = self.load(file)
+            if found is not None:
+                try:
+                    restore(found)
+                except ValueError as error:
+                    why = str(error)
+                else:
+                    return
+            if why:
+                then = "training starts anew" if number == len(files) else "an earlier one is looked at"
+                print(f"kgen_trainer: the checkpoint {file} is not used: {why}; {then}", flush=True)
 
-    def _pass_over(self, why: str) -> None:
-        print(f"kgen_trainer: the checkpoint {self._file} is not used: {why}; training starts anew", flush=True)
+    def files(self) -> Sequence[Path]:
+        """Where one may lie that can be used, the best first."""
+        return [self._file]
+
+    def load(self, file: Path) -> tuple[Checkpoint | None, str]:
+        """The checkpoint in a file; or why it can't be used, which is empty for one that is not there."""
+        try:
+            return _decode(file.read_bytes(), self._owner), ""
+        except FileNotFoundError:
+            return None, ""
+        except OSError as error:
+            return None, f"it can't be read: {error.strerror}"
+        except ValueError as error:
+            return None, str(error)
 
     def wants(self, decision: Decision, *, is_dead: bool) -> bool:
         """Whether a trial should be saved after the report that got this answer.
@@ -130,20 +135,6 @@ def save_all(kept: Iterable[tuple[Checkpoints, Checkpoint]]) -> None:
     if pairs:
         with ThreadPoolExecutor(min(_TOGETHER, len(pairs))) as threads:
             list(threads.map(lambda pair: pair[0].save(pair[1]), pairs))
-
-
-def checkpoints_of(trial: Trial, every: float | None, packing: str) -> Checkpoints | None:
-    """Where a trial keeps them, or None for one that keeps none; they go when its result is written.
-
-    ``packing`` says what trains it: alone and among others it would not get the same bits.
-    """
-    if every is None:
-        return None
-    owner = {"trial": trial.id, "packing": packing, "device": device()[0], **versions()}
-    # A row that goes on from an earlier attempt has no seconds to compare, so it could never be the result.
-    checkpoints = Checkpoints(trial.checkpoint_dir, owner, every, resumes=not trial.spec.objective.needs_exclusive)
-    trial.when_done(checkpoints.remove)
-    return checkpoints
 
 
 def _write(file: Path, data: bytes) -> None:

@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 
 from kgen.spec import Budget, Packing
 from kgen.trial import Decision, Trial
+from kgen_trainer.backend import products
 from kgen_trainer.bounds import lowest_dead_layer
-from kgen_trainer.checkpoint import Checkpoint, checkpoints_of
+from kgen_trainer.checkpoint import Checkpoint
 from kgen_trainer.course import Course
 from kgen_trainer.fused import FusedProgram, Lanes
+from kgen_trainer.lineage import checkpoints_of
 from kgen_trainer.models import weights_of
 from kgen_trainer.settings import Settings
 
@@ -29,11 +31,11 @@ class Member:
         self.trial = trial
         self.settings = settings
         self.program = program
-        self.course = Course(trial, settings, program.data.examples)
+        self.course = Course(trial, settings, program.data.examples, program.geometry.weights)
         self.key: Key = (settings.shape(), trial.seed, trial.budget)
         self.resumed: Lanes | None = None
         """Where it goes on, if an earlier attempt left a checkpoint."""
-        self.checkpoints = checkpoints_of(trial, settings.checkpoint_every_seconds, packing(program))
+        self.checkpoints = checkpoints_of(trial, settings, f"{packing(program)}, {products()}")
         if self.checkpoints is not None:
             self.checkpoints.resume(self._restore)
 

@@ -8,8 +8,9 @@ from contextlib import AbstractContextManager
 from kgen.spec import Packing
 from kgen.trial import Decision, Trial
 from kgen_trainer.backend import announce, require_gpus
-from kgen_trainer.checkpoint import Checkpoint, checkpoints_of
+from kgen_trainer.checkpoint import Checkpoint
 from kgen_trainer.course import Course, check_budget
+from kgen_trainer.lineage import checkpoints_of
 from kgen_trainer.program import Program, program_for
 from kgen_trainer.settings import Settings
 
@@ -42,8 +43,8 @@ class _Alone:
         self._settings = settings
         self._program = program
         self._training = training
-        self._course = Course(trial, settings, program.data.examples)
-        self._checkpoints = checkpoints_of(trial, settings.checkpoint_every_seconds, Packing.SEQUENTIAL)
+        self._course = Course(trial, settings, program.data.examples, program.weights)
+        self._checkpoints = checkpoints_of(trial, settings, Packing.SEQUENTIAL)
 
     def resume(self) -> None:
         """Go on where an earlier attempt was killed, if it left a checkpoint that fits."""
@@ -61,6 +62,8 @@ class _Alone:
     def advance(self) -> Decision:
         """One chunk of steps and the check after it."""
         course, program = self._course, self._program
+        if course.rate is not None:
+            program.set_learning_rate(course.rate)
         batches = course.batches()
         with self._training():
             loss, right = program.train(batches)

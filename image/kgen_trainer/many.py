@@ -43,6 +43,8 @@ class _Fleet:
         self._cohorts: list[Cohort] = []
         self._waiting: list[Member] = []
         """Taken, but there is no room for their shape yet."""
+        self._alone: list[Trial] = []
+        """Taken, but to be trained one after another, once nobody would have to stand still for that."""
         self._last: FusedProgram | None = None
         """The program that the next trials probably need, too."""
 
@@ -53,21 +55,23 @@ class _Fleet:
         while (places := self._places()) and (taken := self._trials.take(places)):
             self._waiting += self._admit(taken)
             self._place()
-        return bool(self._cohorts)
+        return bool(self._cohorts or self._alone)
 
     def _places(self) -> int:
         """How many trials may begin. The first tells what a place is."""
+        if not self._cohorts and self._alone:
+            return 0
         if self._last is None or not self._cohorts:
             return 1 if self._last is None else self._last.capacity
         if self._waiting:
             return 0
         whole_tiles = math.floor((1 - _room(map(_size, self._cohorts))) * self._last.capacity / self._last.width + 1e-9)
         beside = sum(-len(cohort.members) % cohort.program.width for cohort in self._cohorts if cohort.step == 0)
-        return whole_tiles * self._last.width + beside
+        return max(0, whole_tiles * self._last.width + beside - len(self._alone))
 
     def _admit(self, taken: Iterable[Trial]) -> list[Member]:
         """Those that can be trained together. Those that can't be trained at all have failed when this returns, those
-        that can't be trained beside others have ended."""
+        that can't be trained beside others wait for their turn."""
         members = []
         broken: dict[Settings, TrialError] = {}
         for trial in taken:
@@ -86,8 +90,7 @@ class _Fleet:
         why_not = is_fusable(settings)
         if why_not is not None:
             print(f"kgen_trainer: trial {trial.id} is trained alone: {why_not}", flush=True)
-            loop.run(trial, self._trials.training)
-            self._trials.end(trial)
+            self._alone.append(trial)
             return None
         program = self._last = _program(settings, broken)
         self._trials.describe(trial, _described(packing(program)))
@@ -120,9 +123,14 @@ class _Fleet:
     # -- who goes
 
     def advance(self) -> None:
-        """One chunk for the cohort that is furthest behind. Raises Stopped when trials should stop."""
+        """One chunk for the cohort that is furthest behind; where there is none, all of one that is trained alone.
+        Raises Stopped when trials should stop."""
+        if not self._cohorts:
+            self._train_alone(self._alone.pop(0))
+            return
         cohort = min(self._cohorts, key=lambda each: each.step)
-        decisions = cohort.advance(self._trials.training, lambda: self._trials.stopping)
+        trained = [member.trial for each in self._cohorts for member in each.members]
+        decisions = cohort.advance(lambda: self._trials.training(trained), lambda: self._trials.stopping)
         save_all(
             (member.checkpoints, cohort.checkpoint(which))
             for which, (member, decision) in enumerate(zip(cohort.members, decisions, strict=True))
@@ -137,6 +145,15 @@ class _Fleet:
             self._add(cohort)
         if self._waiting:
             self._place()
+
+    def _train_alone(self, trial: Trial) -> None:
+        """With only its own time."""
+        try:
+            loop.run(trial, lambda: self._trials.training([trial]))
+        except TrialError as error:
+            self._trials.fail(trial, error)
+        else:
+            self._trials.end(trial)
 
     def save(self) -> None:
         """Keep what those that have not ended need to go on."""

@@ -79,6 +79,10 @@ class Program:
             variable.assign(value)
         self._optimizer.learning_rate = learning_rate
 
+    def set_learning_rate(self, learning_rate: float) -> None:
+        """The rate of the steps to come."""
+        self._optimizer.learning_rate = learning_rate
+
     def state(self) -> list[NDArray[Any]]:
         """Copies of all that the next step depends on: weights, the optimizer's variables, the dropout's place."""
         return [_copy(variable) for variable in self._variables]

@@ -10,6 +10,7 @@ from typing import Any, Final
 from kgen.errors import BadParametersError
 from kgen.trial import Trial
 from kgen_trainer.optimizers import OPTIMIZERS, PRESETS, Overrides
+from kgen_trainer.range_test import RangeTest
 from kgen_trainer.values import COUNT, FRACTION, POSITIVE, SWITCH, TEXT, Rule, choose, unknown
 
 DATASETS: Final = ("digits", "mnist", "cifar10", "npz")
@@ -25,7 +26,7 @@ _RULES: Final[Mapping[str, Rule]] = {
     "stop_dead": SWITCH,
 }
 _PARAMETERS: Final = ("dataset", "data", "model", "scale", "batch_size", "dropout", "optimizer", "learning_rate")
-_CONFIG: Final = (*_PARAMETERS, "optimizers", "checkpoint_every_seconds", "stop_dead")
+_CONFIG: Final = (*_PARAMETERS, "optimizers", "range_test", "checkpoint_every_seconds", "stop_dead")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,8 @@ class Settings:
     """Other settings of the optimizer."""
     checkpoint_every_seconds: float | None = None
     """How often a trial that may be killed saves itself at most, in seconds of the clock on the wall; None is never."""
+    range_test: RangeTest | None = None
+    """In place of a learning rate: one that rises while the trial trains (:mod:`kgen_trainer.range_test`)."""
     stop_dead: bool = True
     """Whether a trial ends when its network provably can't learn any more (:mod:`kgen_trainer.dead`)."""
 
@@ -76,6 +79,8 @@ class Settings:
                     given[name] = choose(name, value, _CHOICES[name])
                 elif name in _RULES:
                     given[name] = _RULES[name].read(f"{source} {name}", value)
+        if "range_test" in trial.config:
+            given["range_test"] = _read_range_test(trial, given)
         optimizer = given.get("optimizer", cls().optimizer)
         given.setdefault("learning_rate", OPTIMIZERS[optimizer].learning_rate)
         settings = cls(**given, overrides=overrides.get(optimizer, ()))
@@ -88,7 +93,9 @@ class Settings:
     def without_learning_rate(self) -> Settings:
         """The part that a compiled program depends on; the learning rate is a variable of it."""
         rate = OPTIMIZERS[self.optimizer].learning_rate
-        return dataclasses.replace(self, learning_rate=rate, checkpoint_every_seconds=None, stop_dead=True)
+        return dataclasses.replace(
+            self, learning_rate=rate, range_test=None, checkpoint_every_seconds=None, stop_dead=True
+        )
 
     def shape(self) -> Settings:
         """The part that trials must share to train in one program: all but the optimizer and its settings."""
@@ -103,6 +110,16 @@ def _check_names(what: str, values: Mapping[str, Any], allowed: tuple[str, ...])
     for name in values:
         if name not in allowed:
             raise unknown(what, name, allowed)
+
+
+def _read_range_test(trial: Trial, given: Mapping[str, Any]) -> RangeTest:
+    read = RangeTest.read(trial.config["range_test"])
+    if "learning_rate" in given:
+        raise BadParametersError(
+            "config range_test: found beside learning_rate, allowed one of the two: in a range test the rate rises"
+        )
+    read.check_budget(trial.budget)
+    return read
 
 
 def _read_optimizers(value: object) -> dict[str, Overrides]:

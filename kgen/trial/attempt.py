@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from kgen.errors import StoreError, TrialError, TrialExit
 from kgen.results.rows import Environment, Outcome, State, TrialRow
 from kgen.spec import Timing, TrialSpec, dump_json
-from kgen.trial.clock import Watch
+from kgen.trial.clock import Share
 from kgen.trial.environment import Surroundings
 from kgen.trial.handle import Trial
 from kgen.trial.output import Tail, printable
@@ -45,7 +45,7 @@ class Attempt:
         tail: Tail,
         on_report: Callable[[int, Mapping[str, float]], None] = lambda step, metrics: None,
         on_failure: Callable[[str], object] = lambda text: None,
-        share: Watch | None = None,
+        share: Share | None = None,
     ) -> None:
         """``on_failure`` gets the error that ended the trial as text, lines that the row's log ends with too;
         ``share`` counts the seconds of one of many that train together."""
@@ -61,7 +61,7 @@ class Attempt:
         self._share = share
         self._started = dt.datetime.now(dt.UTC)
         self._began = time.monotonic()
-        checkpoints = surroundings.checkpoints(spec.id, attempt)
+        checkpoints = surroundings.checkpoints(spec, attempt)
         self.trial = Trial(spec, checkpoints=checkpoints, on_report=on_report, share=share)
 
     def ending(self) -> Ending:
@@ -132,6 +132,16 @@ class Attempt:
             log=ending.log or self._tail.text(self._complaint),
         )
 
+    def rest_clock(self) -> None:
+        """For now no time that many share is this one's."""
+        if self._share is not None:
+            self._share.rest()
+
+    def wake_clock(self) -> None:
+        """From now on some of it is again."""
+        if self._share is not None:
+            self._share.wake()
+
     def stop_clock(self) -> None:
         """No more of the time that many share is this one's."""
         if self._share is not None:
@@ -139,7 +149,7 @@ class Attempt:
 
     def written(self, row: TrialRow) -> None:
         """Its row is there: what only a retry would have needed may go."""
-        self._surroundings.tidy(self.spec.id, self.name)
+        self._surroundings.tidy(self.spec, self.name)
         if row.state is State.COMPLETE:
             self.trial.done()
 

@@ -145,12 +145,15 @@ def encode(message: Message) -> bytes:
 
 
 def decode(line: bytes) -> Message:
-    """Inverse of :func:`encode`."""
-    body = json.loads(line)
-    kind = _KINDS[body.pop("kind")]
-    if kind is Start:
-        return Start(TrialSpec.from_json(body["trial"]), body["attempt"])
-    message: Message = kind(**body)
+    """Inverse of :func:`encode`. Raises ValueError for a line that is no message."""
+    try:
+        body = json.loads(line)
+        kind = _KINDS[body.pop("kind")]
+        if kind is Start:
+            return Start(TrialSpec.from_json(body["trial"]), body["attempt"])
+        message: Message = kind(**body)
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise ValueError(f"no message: {line[:200]!r} ({type(error).__name__}: {error})") from error
     return message
 
 
@@ -180,7 +183,7 @@ class Channel:
             self.send(message)
 
     def messages(self) -> Iterator[Message]:
-        """Messages as they come, until the other side is gone."""
+        """Messages as they come, until the other side is gone. Raises ValueError for what is none."""
         buffer = b""
         while True:
             try:

@@ -134,6 +134,9 @@ class Share:
     def __init__(self, watch: SharedWatch) -> None:
         self._watch = watch
         self._taken = watch.change(1)
+        self._kept = 0.0
+        """Counted, not taken, when it began to rest."""
+        self._rests = False
         self._has_ended = False
 
     @property
@@ -153,12 +156,27 @@ class Share:
         """This trial's seconds since they were last taken."""
         if self._has_ended:
             return 0.0
-        share = self._watch.change(0)
-        seconds, self._taken = share - self._taken, share
+        seconds, self._kept = self._kept, 0.0
+        if not self._rests:
+            share = self._watch.change(0)
+            seconds, self._taken = seconds + share - self._taken, share
         return seconds
+
+    def rest(self) -> None:
+        """The others share what follows, until :meth:`wake`."""
+        if not self._has_ended and not self._rests:
+            self._rests = True
+            self._kept += self._watch.change(-1) - self._taken
+
+    def wake(self) -> None:
+        """It has its share again."""
+        if self._rests and not self._has_ended:
+            self._taken = self._watch.change(1)
+        self._rests = False
 
     def end(self) -> None:
         """The others share what follows."""
         if not self._has_ended:
             self._has_ended = True
-            self._watch.change(-1)
+            if not self._rests:
+                self._watch.change(-1)

@@ -7,10 +7,10 @@ row batch.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from kgen.results.rows import TrialRow
@@ -179,9 +179,20 @@ class Crew:
         except KeyError:
             raise ValueError(f"trial {trial.id} is not running: it has been ended before") from None
 
-    def training(self) -> AbstractContextManager[None]:
+    @contextlib.contextmanager
+    def training(self, among: Iterable[Trial] | None = None) -> Iterator[None]:
         """As :meth:`kgen.trial.many.Trials.training`."""
-        return self.watch.counting()
+        with self.lock:
+            own = None if among is None else [self._of(trial) for trial in among]
+            others = [each for each in self._running.values() if own is not None and each not in own]
+        for attempt in others:
+            attempt.rest_clock()
+        try:
+            with self.watch.counting():
+                yield
+        finally:
+            for attempt in others:
+                attempt.wake_clock()
 
     # -- rows
 

@@ -18,7 +18,7 @@ from kgen import names
 from kgen.errors import DataError
 from kgen.results.rows import Environment
 from kgen.results.store import is_bucket
-from kgen.spec import Packing, Timing
+from kgen.spec import Packing, Timing, TrialSpec
 from kgen.trial.output import printable
 
 GRACE_SECONDS: Final = 3.0
@@ -77,17 +77,17 @@ class Surroundings:
             job=environ.get(names.ENV_JOB, ""),
         )
 
-    def checkpoints(self, trial: str, attempt: str) -> Path:
-        """Where a trial's checkpoints lie: the same folder for all its attempts; with results in a bucket a scratch
-        folder of this attempt, since frameworks write checkpoints to files."""
+    def checkpoints(self, spec: TrialSpec, attempt: str) -> Path:
+        """Where a trial's checkpoints lie: the same folder for all its attempts, and for all trials of its lineage;
+        with results in a bucket a scratch folder of this attempt, since frameworks write checkpoints to files."""
         if is_bucket(self.results):
-            return Path(tempfile.gettempdir(), f"kgen-{trial}.{attempt}")
-        return Path(self.results, names.CHECKPOINTS_DIR, trial)
+            return Path(tempfile.gettempdir(), f"kgen-{spec.id}.{attempt}")
+        return Path(self.results, names.CHECKPOINTS_DIR, spec.lineage or spec.id)
 
-    def tidy(self, trial: str, attempt: str) -> None:
+    def tidy(self, spec: TrialSpec, attempt: str) -> None:
         """Remove what only this attempt could use."""
         if is_bucket(self.results):
-            shutil.rmtree(self.checkpoints(trial, attempt), ignore_errors=True)
+            shutil.rmtree(self.checkpoints(spec, attempt), ignore_errors=True)
 
     def describe(self, trainer: Mapping[str, str]) -> Environment:
         """The row's environment; ``trainer`` is what the trainer knows of itself (framework, device …)."""

@@ -8,7 +8,7 @@ import math
 import operator
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,8 @@ class Decision:
     """Why, in one line; empty while training goes on."""
     interrupted: bool = False
     """Whether it stops without a result, so that a checkpoint is worth its time: there are three seconds for it."""
+    budget_spent: bool = False
+    """Whether it stops because its budget is spent: a longer trial of its lineage goes on from a checkpoint of now."""
 
 
 @dataclass(slots=True)
@@ -126,9 +128,15 @@ class Trial:
         return self._spec.budget
 
     @property
+    def lineage(self) -> str:
+        """What this trial has in common with those that differ from it by ``budget.steps`` alone, where a longer one
+        should go on from the checkpoint that a shorter one left at its end; empty for a trial that stands alone."""
+        return self._spec.lineage
+
+    @property
     def checkpoint_dir(self) -> Path:
-        """A folder of this trial's own, the same for each of its attempts; made on first use. With results
-        in a bucket it lasts no longer than the pod."""
+        """A folder of this trial's own, the same for each of its attempts, and shared by all trials of its
+        :attr:`lineage`; made on first use. With results in a bucket it lasts no longer than the pod."""
         self._checkpoints.mkdir(parents=True, exist_ok=True)
         return self._checkpoints
 
@@ -218,7 +226,10 @@ class Trial:
 
     def _decision(self) -> Decision:
         verdict = self.verdict
-        return Decision(False) if verdict is None else Decision(True, verdict.reason, verdict.outcome is None)
+        if verdict is None:
+            return Decision(False)
+        spent = verdict.outcome in (Outcome.CAPPED, Outcome.FINISHED)
+        return Decision(True, verdict.reason, interrupted=verdict.outcome is None, budget_spent=spent)
 
     def would_end(self, /, *, step: int, **metrics: float) -> bool:
         """Whether a report of these would end the trial by what they show, not by a stop from outside: for trainers
@@ -260,14 +271,20 @@ class Trial:
                 self.verdict = Verdict(Outcome.DIVERGED, reason)
             return self._decision()
 
-    def progress(self) -> str:
-        """What was reported and counted so far, as text for a checkpoint: :meth:`resume_from` takes it."""
+    def progress(self, leave_out: Collection[str] = ()) -> str:
+        """What was reported and counted so far, as text for a checkpoint: :meth:`resume_from` takes it.
+
+        ``leave_out``: metrics of the last report that were in it only because it was a trial's last; a longer trial
+        of the :attr:`lineage`, which goes on from here, would not have reported them.
+        """
         with self._lock:
+            last = self.steps
+            points = [at for at in self._curve.points if at.step != last or at.metric not in leave_out]
             return json.dumps(
                 {
                     "steps": self.steps,
                     "seconds": self._counted,
-                    "curve": [[point.step, point.seconds, point.metric, point.value] for point in self._curve.points],
+                    "curve": [[point.step, point.seconds, point.metric, point.value] for point in points],
                 }
             )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 
 from kgen.trial.crew import Crew
@@ -73,13 +73,14 @@ class Trials:
         """
         self._crew.describe(trial, trainer)
 
-    def training(self) -> AbstractContextManager[None]:
-        """Count the time spent inside, an equal share of it for each running trial that is not decided yet.
+    def training(self, among: Iterable[Trial] | None = None) -> AbstractContextManager[None]:
+        """Count the time spent inside, an equal share of it for each running trial that is not decided yet, or for each
+        ``among`` these, while the others wait.
 
         Leave evaluation, loading and compiling outside; may be entered many times, not twice at the same time
         (RuntimeError).
         """
-        return self._crew.training()
+        return self._crew.training(among)
 
 
 TrainMany = Callable[[Trials], None]

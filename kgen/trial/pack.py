@@ -172,6 +172,7 @@ class PackSource:
         )
         self._lock = threading.Lock()
         self._out: set[str] = set()
+        self._started: set[str] = set()
         self._noted: set[str] = set()
 
     def next(self, most: int) -> Sequence[Start]:
@@ -193,7 +194,17 @@ class PackSource:
         return starts
 
     def started(self, trial: str) -> None:
-        """Nobody asks."""
+        """For what is noted at the end."""
+        with self._lock:
+            self._started.add(trial)
+
+    def note_end(self) -> None:
+        """The process ends in order: of those that were noted before their turn nothing is suspected."""
+        with self._lock:
+            begun = self._out & self._started
+            is_news = not self._noted <= self._started
+        if is_news:
+            self._note(sorted(begun))
 
     def reported(self, trial: str, step: int, metrics: Mapping[str, float]) -> None:
         """It is printed."""

@@ -182,6 +182,7 @@ class _Process:
                 self._tail.clear()
                 attempt = self._single(spec, name, on_failure=_complaint(spec.id), on_written=pack.note)
                 if not work.begin(attempt):
+                    note([])
                     break
                 work.run(attempt)
                 work.rest()
@@ -190,9 +191,15 @@ class _Process:
     def _run_fused(self, pack: Pack) -> int:
         name = pack.free_name(self._surroundings.attempt)
         source = PackSource(pack, name, self._note(pack, name))
-        work = self._fused(source, lambda: self._leave_pack(pack, TrialExit.INTERRUPTED), on_failure=complain)
+
+        def leave() -> NoReturn:
+            source.note_end()
+            self._leave_pack(pack, TrialExit.INTERRUPTED)
+
+        work = self._fused(source, leave, on_failure=complain)
         with self._hearing(work):
             work.run()
+        source.note_end()
         return self._end_of(pack, is_interrupted=work.is_interrupted)
 
     def _note(self, pack: Pack, attempt: str) -> Callable[[Iterable[str]], None]:
@@ -252,11 +259,15 @@ class _Process:
 
     def _listen(self, channel: Channel, work: Work) -> None:
         """On a thread of its own: hears an interrupt, or that the other side is gone, while a trial is training."""
-        for message in channel.messages():
-            if isinstance(message, Start | Begin):
-                channel.queue(message)
-            elif isinstance(message, Interrupt):
-                self._interrupt(work, message.reason)
+        try:
+            for message in channel.messages():
+                if isinstance(message, Start | Begin):
+                    channel.queue(message)
+                elif isinstance(message, Interrupt):
+                    self._interrupt(work, message.reason)
+        except Exception as error:  # noqa: BLE001  a thread that ends in silence would let both sides wait for ever
+            say(error_text(error))
+            self.leave(TrialExit.CRASH)
         if work.close():
             self._interrupt(work, "the process that fed this worker is gone")
         channel.queue(None)

@@ -5,7 +5,7 @@ T lanes, B examples, F₁ and F₂ filters, D units, L classes; P places of a bl
 
 Forward::
 
-    Z₁ = W₁ X                          [T·F₁, 4·P·B]      one product for all lanes, per block
+    Z₁ = W₁ X                          [T, F₁, 4·P·B]     many lanes in one product, per block
     A₁ = max(0, max over ⟨4⟩ of Z₁)    [T, rows, columns, F₁, B]
     Z₂ = M(W₂) A₁                      [T, bands, ⟨4⟩ · …, B]   M: the Toeplitz matrix of a lane's second kernel
     A₂ = max(0, max over ⟨4⟩ of Z₂ + b₂)                [T, features, B]
@@ -36,6 +36,7 @@ from numpy.typing import NDArray
 
 from kgen_trainer.fused.batches import Batch, Floats
 from kgen_trainer.fused.geometry import PHASES, Geometry
+from kgen_trainer.fused.products import SharedProducts
 from kgen_trainer.fused.strip import StripPass, give_to_first, largest_of
 
 
@@ -53,15 +54,16 @@ class Outputs:
 
 class Tile:
     """The arrays of ``lanes`` networks, and the passes over them. What a lane gets depends on its own weights and the
-    batch alone: products have the same shapes for every tile, and every other operation is elementwise or within a
-    lane."""
+    batch alone: products have the same shapes for every tile and no lane sees its place in them, and every other
+    operation is elementwise or within a lane. To be made, as to be called, while BLAS has one thread."""
 
     def __init__(self, geometry: Geometry, lanes: int) -> None:
         g, widths, batch = geometry, geometry.widths, geometry.batch
         self._geometry = g
         self.lanes = lanes
         rows, columns = g.places1
-        self._z1 = _empty(lanes * widths.conv1, g.columns)
+        self._products = SharedProducts(g, lanes)
+        self._z1 = _empty(lanes, widths.conv1, g.columns)
         self._pooled1 = _empty(lanes, widths.conv1, g.rows_per_block, columns, batch)
         self._first1 = np.empty((g.blocks, PHASES - 1, *self._pooled1.shape), np.bool_)
         self._strips = [StripPass(g, strip, lanes) for strip in g.strips]
@@ -72,7 +74,7 @@ class Tile:
         self._logits = _empty(lanes, g.classes, batch)
         self._delta1 = _empty(lanes, rows, columns, widths.conv1, batch)
         self._spread1 = _empty(lanes, widths.conv1, PHASES, g.rows_per_block * columns, batch)
-        self._block_gradient = _empty(g.taps, lanes * widths.conv1)
+        self._block_gradient = self._products.new_gradient()
         self.gradients = _empty(lanes, g.weights)
         """Of the last :meth:`backward`."""
 
@@ -96,11 +98,11 @@ class Tile:
     def _first_layer(self, weights: Floats, batch: Batch, *, training: bool) -> None:
         g = self._geometry
         taps = weights[:, g.first_layer].reshape(self.lanes, g.taps, g.widths.conv1)
-        filters = np.ascontiguousarray(taps.transpose(0, 2, 1)).reshape(-1, g.taps)
+        filters = np.ascontiguousarray(taps.transpose(0, 2, 1))
         z = self._z1.reshape(self.lanes, g.widths.conv1, PHASES, *self._pooled1.shape[2:])
         largest = self._pooled1
         for block, patches in enumerate(batch.patches):
-            np.matmul(filters, patches, out=self._z1)
+            self._products.forward(filters, patches, self._z1)
             largest_of([z[:, :, phase] for phase in range(PHASES)], largest)
             if training:
                 for phase in range(PHASES - 1):
@@ -164,16 +166,16 @@ class Tile:
 
     def _first_layer_back(self, batch: Batch) -> None:
         """From Δ₁ of the pooled places to ∂W₁."""
-        g, gradient = self._geometry, np.zeros_like(self._block_gradient)
+        g, gradient = self._geometry, self._products.new_gradient()
         phases = [self._spread1[:, :, phase] for phase in range(PHASES)]
         for block, patches in enumerate(batch.patches):
             rows = slice(block * g.rows_per_block, (block + 1) * g.rows_per_block)
             delta = np.ascontiguousarray(self._delta1[:, rows].transpose(0, 3, 1, 2, 4)).reshape(phases[0].shape)
             give_to_first(delta, self._first1[block].reshape(PHASES - 1, *delta.shape), phases)
-            np.matmul(patches, self._spread1.reshape(-1, g.columns).T, out=self._block_gradient)
+            deltas = self._spread1.reshape(self.lanes, g.widths.conv1, g.columns)
+            self._products.backward(patches, deltas, self._block_gradient)
             gradient += self._block_gradient
-        by_lane = gradient.reshape(g.taps, self.lanes, g.widths.conv1).transpose(1, 0, 2)
-        self.gradients[:, g.first_layer] = by_lane.reshape(self.lanes, -1)
+        self.gradients[:, g.first_layer] = self._products.by_lane(gradient).reshape(self.lanes, -1)
 
     def _put(self, part: str, values: Floats) -> None:
         self.gradients[:, self._geometry.parts[part]] = values.reshape(self.lanes, -1)

@@ -67,10 +67,17 @@ class FusedProgram:
         """The same in Keras. Its weights are nobody's."""
         self._x_train, self._y_train = data.x_train.numpy(), data.y_train.numpy()
         self._x_test, self._y_test = data.x_test.numpy(), data.y_test.numpy()
-        self._tile = Tile(self.geometry, WIDTH)
+        self._threads = ThreadpoolController()
+        with self._threads.limit(limits=1, user_api="blas"):
+            self._tile = Tile(self.geometry, WIDTH)
         self._patches = Patches(self.geometry)
         self._masks = DropoutMasks(settings.dropout, settings.batch_size, self.geometry.widths.dense)
-        self._threads = ThreadpoolController()
+        self._warm_up(settings.batch_size)
+
+    def _warm_up(self, batch: int) -> None:
+        """Make a step of a lane that is nobody's: what the first one traces and builds is no trial's time."""
+        zeros = np.zeros((1, 1 + SLOTS, self.geometry.weights), np.float32)
+        self.train(Lanes((_NOBODY,), zeros[:, 0], zeros[:, 1:]), 0, 0, np.zeros((1, batch), np.int32))
 
     @property
     def capacity(self) -> int:

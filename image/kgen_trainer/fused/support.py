@@ -17,6 +17,8 @@ def is_fusable(settings: Settings) -> str | None:
     """Why a trial can't be trained among others, in words; None where it can."""
     if tf.config.list_physical_devices("GPU"):
         return "fused training runs on processors, and this trial has a GPU"
+    if settings.range_test is not None:
+        return "the learning rate of a range test rises while it trains"
     widths = PRESETS[settings.model].scaled(settings.scale)
     if widths.conv1 * widths.conv2 > MOST_FILTERS:
         return f"a model with {widths.conv1} and {widths.conv2} filters keeps a core busy by itself"

@@ -237,7 +237,7 @@ def test_a_dead_network_is_found_at_the_same_check(tmp_path: Path) -> None:
     assert before.check(Still(), constant=True) is None
     kept = Checkpoints(tmp_path, {"trial": "a"}, 1)
     kept.save(Checkpoint(50, 7, "{}", [], before.state()))
-    found = kept.load()
+    found, _ = kept.load(tmp_path / FILE)
     assert found
     after = DeadWatch(("conv1", "conv2"))
     after.restore(found.resting)

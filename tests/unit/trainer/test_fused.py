@@ -206,6 +206,47 @@ def test_another_process_gives_the_same_bits() -> None:
     assert ran.stdout.split()[-1] == here
 
 
+_PERMUTED = """
+import numpy as np
+from threadpoolctl import ThreadpoolController, threadpool_info
+from kgen_trainer.fused.batches import Patches
+from kgen_trainer.fused.geometry import Geometry
+from kgen_trainer.fused.network import Tile
+from kgen_trainer.models import Widths
+
+print(*{info.get("architecture") for info in threadpool_info() if info["user_api"] == "blas"})
+random = np.random.default_rng(1)
+with ThreadpoolController().limit(limits=1, user_api="blas"):
+    for side, channels, widths, batch in (8, 1, (2, 4, 15), 100), (8, 1, (3, 6, 22), 33), (28, 3, (2, 4, 15), 20):
+        geometry = Geometry(side, side, channels, Widths(*widths), 10, batch)
+        images = random.random((batch, side, side, channels), np.float32)
+        given = Patches(geometry).batch(images, random.integers(0, 10, batch, np.int32))
+        tile, mask = Tile(geometry, 16), np.ones((widths[2], batch), np.float32)
+        weights, order = random.normal(0, 0.2, (16, geometry.weights)).astype(np.float32), random.permutation(16)
+        logits, permuted = tile.forward(weights, given).logits.copy(), tile.forward(weights[order], given).logits
+        assert np.array_equal(logits[order], permuted), "forward"
+        tile.forward(weights, given, mask)
+        gradients = tile.backward(weights, given, mask).copy()
+        tile.forward(weights[order], given, mask)
+        assert np.array_equal(gradients[order], tile.backward(weights[order], given, mask)), "backward"
+"""
+
+
+@pytest.mark.parametrize(("kernels", "flag"), [("Haswell", "avx2"), ("Sandybridge", "avx"), ("SkylakeX", "avx512f")])
+def test_no_lane_sees_its_place_whatever_kernels_blas_has_for_the_processor(kernels: str, flag: str) -> None:
+    """Those of three generations, as far as this processor has their instructions."""
+    try:
+        flags = Path("/proc/cpuinfo").read_text(encoding="ascii").split()
+    except OSError:
+        flags = []
+    if flag not in flags:
+        pytest.skip(f"a processor without {flag}")
+    command = [sys.executable, "-c", _PERMUTED]
+    environment = {**os.environ, "OPENBLAS_CORETYPE": kernels}
+    ran = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert (ran.stdout.split(), ran.returncode) == ([kernels], 0), ran.stderr
+
+
 def test_it_trains_as_one_after_another_does() -> None:
     """The loss of steps 46 - 50 of quickstart's mixture, dropout on; float order may part a few."""
     seed, steps = 3141592, 50

@@ -73,10 +73,15 @@ def test_train_accuracy_looks_back_on_5000_examples_of_a_larger_set(run: Any, wr
 def test_held_out_examples_are_evaluated_in_the_last_report(run: Any) -> None:
     for budget in ({"steps": 40}, {"seconds": 1e-9}, {"target": Target("loss", 10.0, Direction.AT_MOST)}):
         found = reports(run({}, check_every_steps=20, **budget))
-        assert set(found[max(found)]) == {"train_accuracy", "running_accuracy", "loss", "val_accuracy", "val_loss"}
-        assert all(
-            set(found[step]) == {"train_accuracy", "running_accuracy", "loss"} for step in found if step != max(found)
-        )
+        always = {"train_accuracy", "running_accuracy", "loss"}
+        assert set(found[max(found)]) - {"weights"} == {*always, "val_accuracy", "val_loss"}
+        assert all(set(found[step]) - {"weights"} == always for step in found if step != max(found))
+
+
+def test_the_first_report_says_how_many_numbers_are_trained(run: Any) -> None:
+    for scale, weights in ((1, 671), (2.5, 3338)):  # digits: 25·F₁ + F₁, 25·F₁·F₂ + F₂, 4·F₂·D + D, 10·D + 10
+        found = reports(run({"scale": scale}, steps=40, check_every_steps=20))
+        assert [report.get("weights") for report in found.values()] == [weights, None]
 
 
 def test_held_out_examples_are_evaluated_as_often_as_the_budget_says(run: Any) -> None:

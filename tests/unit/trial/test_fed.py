@@ -33,6 +33,17 @@ def test_a_message_survives_the_socket() -> None:
         assert back == message
 
 
+@pytest.mark.parametrize(
+    "line", [b"{", b"[]", b'{"kind": "Nobody"}', b'{"kind": "Want"}', b'{"kind": "Start", "trial": 1}']
+)
+def test_a_line_that_is_no_message_ends_the_worker_instead_of_both_waiting(tmp_path: Path, line: bytes) -> None:
+    with pytest.raises(ValueError, match="no message: b"):
+        decode(line)
+    fed = Fed(tmp_path, QUICK)
+    fed.send_bytes(line + b"\n")
+    assert fed.end() == 1
+
+
 def test_one_process_runs_many_trials(tmp_path: Path) -> None:
     fed = Fed(tmp_path, QUICK)
     pids = set()

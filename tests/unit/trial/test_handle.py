@@ -367,6 +367,30 @@ def test_only_a_stop_without_a_result_is_worth_a_checkpoint(new: MakeTrial) -> N
     assert [(report.stop, report.interrupted) for report in reports] == [(False, False), (True, False), (True, True)]
 
 
+def test_a_longer_trial_goes_on_from_an_end_by_the_budget_alone(new: MakeTrial) -> None:
+    capped, reached = (
+        new(steps=5, target=Target("loss", 0.5, Direction.AT_MOST)),
+        new(steps=5, target=Target("loss", 2.0, Direction.AT_MOST)),
+    )
+    going, done, lost, stopped = new(), new(steps=5), new(steps=5), new()
+    stopped.interrupt("SIGTERM")
+    spent = [trial.report(step=5, loss=1).budget_spent for trial in (capped, done, reached, going, stopped)]
+    assert spent == [True, True, False, False, False]
+    assert not lost.report(step=5, loss=math.nan).budget_spent
+
+
+def test_what_only_a_last_report_says_can_be_left_out_of_what_a_longer_trial_goes_on_from(new: MakeTrial) -> None:
+    first = new(steps=10)
+    first.report(step=5, loss=0.3, val_loss=0.4)
+    first.report(step=10, loss=0.1, val_loss=0.2)
+    longer = new(steps=20)
+    longer.resume_from(10, first.progress(leave_out=["val_loss"]))
+    points = [(point.step, point.metric, point.value) for point in longer.snapshot()[1]]
+    assert points == [(5, "loss", 0.3), (5, "val_loss", 0.4), (10, "loss", 0.1)]
+    assert longer.snapshot()[0][1] == MetricSummary("val_loss", 0.4, 0.4, 0.4)
+    assert longer.steps == 10
+
+
 # -- what is reported
 
 

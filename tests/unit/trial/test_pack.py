@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import itertools
+import json
 import os
 import signal
 from pathlib import Path
@@ -265,6 +266,20 @@ def test_bad_parameters_are_tried_once_in_a_job_and_again_in_the_next(tmp_path: 
     assert tried("e", "")[1] == 3, "a process that is told of no Job"
 
 
+def test_after_an_orderly_end_those_that_did_not_begin_are_not_suspected(tmp_path: Path) -> None:
+    """Of sixteen two run, and eight more were noted before their turn."""
+    code = many("print('ready', flush=True)", "while not trials.stopping: time.sleep(0.005)")
+    job = PackJob(tmp_path, code, specs(16, steps=100), "fused", KGEN_ATTEMPT="pod", CAPACITY="2")
+    job.wait_for("ready")
+    noted = begun_file(trial_id(0))
+    assert len(json.loads(FolderStore(tmp_path).read(noted))["attempts"]["pod"]["begun"]) > 2
+    job.process.send_signal(signal.SIGTERM)
+    assert job.end() == 143
+    pack = Pack(specs(16, steps=100))
+    pack.look_up(FolderStore(tmp_path))
+    assert [len(group) for group in pack.turns()] == [16]
+
+
 def test_a_note_for_eight_beginnings_is_enough(tmp_path: Path) -> None:
     written: list[list[str]] = []
     trials = specs(1000)
@@ -296,7 +311,7 @@ def test_shared_rows_are_no_result_for_an_objective_in_seconds(tmp_path: Path) -
 def test_a_collection_reads_files_of_several_rows(tmp_path: Path) -> None:
     trials = specs(20, steps=10)
     assert PackJob(tmp_path, many("assert trial.parameters['x'] != 3"), trials, "fused").end() == 1
-    certificate = collect(FolderStore(tmp_path), trials, Objective("loss")).certificate
+    certificate = collect(FolderStore(tmp_path), trials).certificate
     assert (certificate.accepted, len(certificate.failed), certificate.missing) == (19, 1, ())
     assert (certificate.duplicates, certificate.damaged, certificate.foreign) == ((), (), ())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import json
 import math
@@ -85,6 +86,34 @@ def test_a_resumed_trial_says_from_where_and_is_no_timing(tmp_path: Path) -> Non
     assert job.end() == 0, job.output
     assert (job.row.resumed_from_step, job.row.timing, job.row.steps) == (40, Timing.SHARED, 50)
     assert (tmp_path / "checkpoints" / "aaaaaaaaaa" / "weights").read_text() == "x"
+
+
+GOES_ON = body(
+    "kept = trial.checkpoint_dir / 'kept.json'",
+    "step = 0",
+    "if trial.lineage and kept.exists():",
+    "    step, progress = json.loads(kept.read_text())",
+    "    trial.resume_from(step, progress)",
+    "while True:",
+    "    step += 10",
+    "    decision = trial.report(step=step, loss=1 / step)",
+    "    if decision.budget_spent:",
+    "        kept.write_text(json.dumps([step, trial.progress()]))",
+    "    if decision.stop:",
+    "        return",
+).replace("import os", "import json, os")
+
+
+def test_a_longer_trial_of_a_lineage_finds_what_a_shorter_one_left(tmp_path: Path) -> None:
+    for trial, steps in (("aaaaaaaaaa", 20), ("bbbbbbbbbb", 50)):
+        job = Job(tmp_path, GOES_ON, dataclasses.replace(spec(trial=trial, steps=steps), lineage="cccccccccc"))
+        assert job.end() == 0, job.output
+    alone = Job(tmp_path, GOES_ON, spec(trial="dddddddddd", steps=50))
+    assert alone.end() == 0, alone.output
+    shorter, longer, whole = rows(tmp_path)
+    assert [row.resumed_from_step for row in (shorter, longer, whole)] == [None, 20, None]
+    assert [(point.step, point.value) for point in longer.curve] == [(point.step, point.value) for point in whole.curve]
+    assert {path.name for path in (tmp_path / "checkpoints").iterdir()} == {"cccccccccc", "dddddddddd"}
 
 
 def test_reports_are_json_lines_on_standard_output(tmp_path: Path) -> None:

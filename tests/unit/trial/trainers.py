@@ -213,7 +213,11 @@ class Fed:
 
     def send(self, *messages: Message) -> None:
         """Send messages in one piece."""
-        self._socket.sendall(b"".join(encode(message) for message in messages))
+        self.send_bytes(b"".join(encode(message) for message in messages))
+
+    def send_bytes(self, data: bytes) -> None:
+        """Send anything."""
+        self._socket.sendall(data)
 
     def start(self, trial: TrialSpec, attempt: str) -> None:
         """Hand it a trial."""
