@@ -10,6 +10,7 @@ import pandas as pd
 
 from kgen.analysis.outcomes import COMPLETE, COUNTED, Mark, Status
 from kgen.analysis.points import Grid, Point
+from kgen.analysis.recommend import Recommendation
 from kgen.analysis.roles import Scale
 from kgen.analysis.text import NONE, listing, number, percent, plural
 from kgen.analysis.valley import Valley, neighbours, ranked
@@ -37,6 +38,14 @@ class AnswerRow:
     working: int
     """How many values on x work."""
     tried: int
+    recommended: str
+    """The recommended value on x, short; a dash when nothing works."""
+    recommended_at: Value | None
+    """The same, exactly."""
+    safe: str
+    """The safe band around it, short."""
+    sure: float | None
+    """Share of the resamples in which it stays safe."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +68,23 @@ class Answer:
     """Whether there are intervals to show."""
 
 
-def answer(trials: pd.DataFrame, grid: Grid, found: tuple[Valley, ...]) -> Answer:
-    """Which is best per group and overall, what works, and how far to trust it."""
+def answer(
+    trials: pd.DataFrame,
+    grid: Grid,
+    found: tuple[Valley, ...],
+    recommended: tuple[Recommendation, ...],
+    advice: tuple[str, ...],
+) -> Answer:
+    """Which is best per group and overall, what works, and how far to trust it; ``advice`` is what to make of it."""
     order = ranked(found, grid.measure.sign)
     roles = grid.roles
-    rows = tuple(_answer_row(grid, valley) for valley in order)
+    by_code = {one.code: one for one in recommended}
+    rows = tuple(_answer_row(grid, valley, by_code[valley.group]) for valley in order)
     return Answer(
-        headline=_headline(trials, grid, order),
+        headline=_headline(trials, grid, order) + _instead(grid, order, recommended),
         sentences=(
-            *_counts(trials, grid),
+            *counts(trials, grid),
+            *advice,
             *_coverage(grid, found),
             *_ties(grid, order),
             *_edges(grid, order),
@@ -84,8 +101,9 @@ def answer(trials: pd.DataFrame, grid: Grid, found: tuple[Valley, ...]) -> Answe
     )
 
 
-def _answer_row(grid: Grid, valley: Valley) -> AnswerRow:
+def _answer_row(grid: Grid, valley: Valley, one: Recommendation) -> AnswerRow:
     best = valley.best
+    labels = {} if grid.roles.x is None else dict(zip(grid.roles.x.values, grid.x_labels, strict=True))
     known = None if best is None or grid.roles.spread else best.estimate
     return AnswerRow(
         group=valley.label,
@@ -97,6 +115,10 @@ def _answer_row(grid: Grid, valley: Valley) -> AnswerRow:
         band=_band_text(grid, valley),
         working=valley.working,
         tried=len(valley.points),
+        recommended=NONE if one.x is None else grid.x_labels[one.x],
+        recommended_at=one.at,
+        safe=NONE if one.band is None else " to ".join(dict.fromkeys(labels[end] for end in one.band)),
+        sure=one.sure,
     )
 
 
@@ -138,6 +160,19 @@ def _headline(trials: pd.DataFrame, grid: Grid, order: tuple[Valley, ...]) -> st
     return f"{who} reached {measure.event} within {cap}."
 
 
+def _instead(grid: Grid, order: tuple[Valley, ...], recommended: tuple[Recommendation, ...]) -> str:
+    """What is recommended, where that is not what was measured to be best."""
+    best = order[0].best if order else None
+    works = [one for one in recommended if one.value is not None]
+    if best is None or not works or grid.roles.spread or grid.scale is Scale.CATEGORY:
+        return ""
+    one = min(works, key=lambda one: grid.measure.sign * (one.value or 0.0))
+    if (one.code, one.x) == (best.group, best.x):
+        return ""
+    point = next((p for p in grid.lines[one.code] if p.x == one.x), None)
+    return "" if point is None else f" Recommended, by the smoothed valley: {_place(grid, point)}."
+
+
 def _best(grid: Grid, best: Point, equals: list[str]) -> str:
     measure, value = grid.measure, grid.measure.said(best.median or 0.0)
     runs = 0 if best.estimate is None else best.estimate.trials
@@ -149,7 +184,8 @@ def _best(grid: Grid, best: Point, equals: list[str]) -> str:
     return f"{where}{measure.label} {value}{of}."
 
 
-def _counts(trials: pd.DataFrame, grid: Grid) -> list[str]:
+def counts(trials: pd.DataFrame, grid: Grid) -> list[str]:
+    """How many trials there are, and what became of them."""
     statuses = trials["status"].value_counts().to_dict()
     complete = sum(statuses.get(status, 0) for status in COMPLETE)
     verbs = {Status.REACHED: "reached the target", Status.CAPPED: "stopped short of it"}
@@ -228,7 +264,7 @@ def _order(grid: Grid, order: tuple[Valley, ...]) -> list[str]:
     low = [-math.inf if low is None else low for low, _ in ends]
     high = [math.inf if high is None else high for _, high in ends]
     overlap = low[0] <= high[1] and low[1] <= high[0]
-    verdict = "overlap, so their order is not settled" if overlap else "do not overlap"
+    verdict = "overlap, so by these runs alone their order is not settled" if overlap else "do not overlap"
     return [f"The 95 % intervals of {order[0].label} and {order[1].label} at their best {verdict}."]
 
 

@@ -8,18 +8,26 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+import numpy as np
+
+from kgen.analysis.line import along_of, cost_of
 from kgen.analysis.outcomes import Mark
 from kgen.analysis.points import Grid, Point
 from kgen.analysis.roles import MOST_LINES, Kind, Scale
 from kgen.analysis.text import listing, plural
 from kgen.analysis.valley import Valley, ranked
 
+_SMOOTH: Final = "smoothed, thick in the safe band"
 LOG_DECADES: Final = 1.5
 """Values over more decades than this are drawn on a logarithmic axis."""
 _MARGIN: Final = 0.05
 """Of the axis, beyond the outermost value."""
 _FARTHEST: Final = 305.0
 """Powers of ten; beyond these a double can't hold the ends of an axis."""
+_FINE: Final = 121
+"""Points of a smoothed line."""
+_FEW: Final = 3
+"""Positions that work, from which on there is a valley to smooth."""
 _ROOM: Final = 0.7
 """Of the distance between two categories: the groups of one stand side by side in it."""
 
@@ -48,6 +56,11 @@ class Dot:
     """Which group it belongs to (an index into the figure's groups); ``None`` for none of them."""
     single: bool = False
     """A single run of a point whose median is drawn too."""
+    interval: tuple[float | None, float | None] | None = None
+    """Of a median: its 95 % interval. An end is ``None`` where the runs do not bound it: it goes on to the edge of the
+    axes. ``None`` for a single run."""
+    share: float | None = None
+    """Of a median over several runs: the share of them that has a value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +73,16 @@ class Series:
     segments: tuple[tuple[tuple[float, float], ...], ...]
     """Runs of neighbours that all have a value; between two of them the line is broken."""
     dots: tuple[Dot, ...]
+    smooth: tuple[tuple[float, float], ...] = ()
+    """The smoothed line: many points close together; it may leave the axes, and is cut there."""
+    pick: tuple[float, float] | None = None
+    """Where on the smoothed line the recommended value lies."""
+    safe: tuple[float, float] | None = None
+    """Ends on x of the safe band around it."""
+    singles: tuple[tuple[tuple[float, float], ...], ...] = ()
+    """Lines of single runs behind the one of their median."""
+    ribbons: tuple[tuple[tuple[float, float, float], ...], ...] = ()
+    """Shaded pieces around the line: x, lower and upper end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +106,10 @@ class FigureData:
     level: float | None = None
     """A horizontal line: the target."""
     notes: tuple[str, ...] = ()
+    smooth_label: str = ""
+    """What smoothed lines are, for the legend; empty where there are none."""
+    ribbon_label: str = ""
+    """What the shaded pieces are, for the legend; empty where there are none."""
 
 
 def by_parameter(grid: Grid, found: tuple[Valley, ...]) -> FigureData:
@@ -94,7 +121,7 @@ def by_parameter(grid: Grid, found: tuple[Valley, ...]) -> FigureData:
     return FigureData(
         name=_file_name(grid),
         title=f"{what}{'' if grid.roles.x is None else f' against {grid.roles.x.name}'}{lines}",
-        caption=f"{_explained(grid)} {grid.measure.source}".rstrip(),
+        caption=f"{_explained(grid, found)} {grid.measure.source}".rstrip(),
         x=_x_axis(grid),
         y=_y_axis(grid, series),
         series=series,
@@ -102,6 +129,7 @@ def by_parameter(grid: Grid, found: tuple[Valley, ...]) -> FigureData:
         ordered=_ordered(grid),
         lane_title=_lane_title(grid),
         notes=notes,
+        smooth_label=_SMOOTH if any(line.smooth for line in series) else "",
     )
 
 
@@ -167,8 +195,34 @@ def _line(grid: Grid, valley: Valley, style: int, lines: int) -> Series:
             if several or y is None:
                 dots.append(Dot(x, y, run.mark, style, single=several))
         if point.median is not None:
-            dots.append(Dot(x, point.median, Mark.MEASURED, style))
-    return Series(valley.label, style, _segments(points) if joined else (), tuple(dots))
+            dots.append(_median(grid, point, x, style))
+    segments = _segments(points) if joined else ()
+    smooth, pick, safe = _smooth(grid, valley)
+    return Series(valley.label, style, segments, tuple(dots), smooth=smooth, pick=pick, safe=safe)
+
+
+def _median(grid: Grid, point: Point, x: float, style: int) -> Dot:
+    several = len(point.runs) > 1 and point.estimate is not None and point.estimate.trials > 1
+    if point.estimate is None or not several:
+        return Dot(x, point.median, Mark.MEASURED, style)
+    interval = None if grid.roles.spread else (point.estimate.low, point.estimate.high)
+    return Dot(x, point.median, Mark.MEASURED, style, interval=interval, share=point.share)
+
+
+def _smooth(
+    grid: Grid, valley: Valley
+) -> tuple[tuple[tuple[float, float], ...], tuple[float, float] | None, tuple[float, float] | None]:
+    """The smoothed line, the place of its best value, and the ends of the safe band; nothing where few values work."""
+    fit, x = valley.smoothed, grid.roles.x
+    if x is None or fit.best is None or fit.band is None or int(fit.works.sum()) < _FEW:
+        return (), None, None
+    along, cost = along_of(grid), cost_of(grid)
+    ends = fit.positions[fit.works][[0, -1]]
+    fine = np.unique(np.concatenate([np.linspace(ends[0], ends[1], _FINE), fit.positions[fit.works]]))
+    line = tuple((along.axis(float(at)), cost.value(float(y))) for at, y in zip(fine, fit.line(fine), strict=True))
+    safe = tuple(x.positions[valley.line.codes[float(fit.positions[end])]] for end in fit.band)
+    at = x.positions[valley.line.codes[float(fit.positions[fit.best])]]
+    return line, (at, cost.value(float(fit.fitted[fit.best]))), (safe[0], safe[1])
 
 
 def _segments(points: list[Point]) -> tuple[tuple[tuple[float, float], ...], ...]:
@@ -264,10 +318,19 @@ def _lane_title(grid: Grid) -> str:
     return "without a time" if cap is None else f"without a time (cap: {grid.measure.said(cap)})"
 
 
-def _explained(grid: Grid) -> str:
+def _explained(grid: Grid, found: tuple[Valley, ...]) -> str:
     repeated = any(len(point.runs) > 1 for points in grid.lines.values() for point in points)
-    what = "Large marks are medians, small ones single runs." if repeated else "Every mark is a single run."
+    what = "Every mark is a single run."
+    if repeated:
+        bars = "" if grid.roles.spread else " with their 95 % interval"
+        what = f"Large marks are medians{bars}, small ones single runs."
     joined = "" if grid.scale is Scale.CATEGORY else " A line joins neighbours that both have a value."
+    if any(valley.smoothed.band is not None and int(valley.smoothed.works.sum()) >= _FEW for valley in found):
+        lost = "its budget" if grid.measure.is_time else "the worst value"
+        joined += (
+            " The smooth line is a cubic smoothing spline of all runs, in which one without a value counts as one that "
+            f"lies beyond {lost}; it is thick in the safe band, {cost_of(grid).safe}."
+        )
     if not grid.measure.is_time:
         return f"{what}{joined} Runs without a value stand in the lanes above the axes, one lane for each group."
     return (

@@ -30,6 +30,13 @@ class Run:
     """NaN unless measured."""
     stopped: float
     """What the estimate takes, smaller being better: see :func:`kgen.analysis.outcomes.observe`."""
+    seed: int
+    """Which repeat it is."""
+
+    @property
+    def counts(self) -> bool:
+        """Whether it enters the statistics."""
+        return self.mark in COUNTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +62,11 @@ class Point:
     def works(self) -> bool:
         """Whether at least half of the counted runs have a value."""
         return self.median is not None
+
+    @property
+    def share(self) -> float | None:
+        """Of the counted runs: those with a value; ``None`` where none counts."""
+        return None if self.estimate is None else self.estimate.events / self.estimate.trials
 
     def count(self, mark: Mark) -> int:
         """How many of its runs have that mark."""
@@ -114,8 +126,8 @@ def lay_out(trials: pd.DataFrame, roles: Roles, measure: Measure) -> Grid:
     zeros = np.zeros(len(trials), dtype=np.int64)
     groups = zeros if roles.group is None else roles.group.codes(trials)
     xs = zeros if roles.x is None else roles.x.codes(trials)
-    cells = zip(trials["trial"], seen["mark"], seen["value"], seen["stopped"], strict=True)
-    runs = [Run(trial, Mark(mark), value, stopped) for trial, mark, value, stopped in cells]
+    cells = zip(trials["trial"], seen["mark"], seen["value"], seen["stopped"], trials["seed"], strict=True)
+    runs = [Run(trial, Mark(mark), value, stopped, seed) for trial, mark, value, stopped, seed in cells]
     places: dict[tuple[int, int], list[Run]] = {}
     for key, run in zip(zip(groups.tolist(), xs.tolist(), strict=True), runs, strict=True):
         places.setdefault(key, []).append(run)

@@ -74,7 +74,7 @@ class Parameter:
     def codes(self, trials: pd.DataFrame) -> npt.NDArray[np.int64]:
         """The code of every trial's value."""
         code = {value: index for index, value in enumerate(self.values)}
-        return np.array([code[value] for value in _plain(trials[self.column])], dtype=np.int64)
+        return np.array([code[value] for value in plain(trials[self.column])], dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ def assign_roles(trials: pd.DataFrame) -> Roles:
     with at most :data:`MOST_LINES`, else the smallest category, else a second number with at most as many values.
     """
     columns = [str(name) for name in trials.columns if str(name).startswith(PARAMETER_PREFIX)]
-    parameters = [_parameter(name.removeprefix(PARAMETER_PREFIX), trials[name]) for name in columns]
+    parameters = [parameter_of(name.removeprefix(PARAMETER_PREFIX), trials[name]) for name in columns]
     varying = [parameter for parameter in parameters if len(parameter.values) > 1]
     numeric = [parameter for parameter in varying if parameter.kind is Kind.NUMBER]
     x = max(numeric or varying, key=_size, default=None)
@@ -129,14 +129,15 @@ def _group(candidates: list[Parameter]) -> Parameter | None:
     return max((p for p in candidates if _size(p) <= MOST_LINES), key=_size, default=None)
 
 
-def _plain(column: pd.Series[Any]) -> list[Any]:
+def plain(column: pd.Series[Any]) -> list[Any]:
     """Python values; every kind of null becomes ``None``, and a decimal (an integer beyond 64 bits) an int."""
     values = [None if null else value for value, null in zip(column.tolist(), column.isna().tolist(), strict=True)]
     return [int(value) if isinstance(value, decimal.Decimal) else value for value in values]
 
 
-def _parameter(name: str, column: pd.Series[Any]) -> Parameter:
-    everything = dict.fromkeys(_plain(column))
+def parameter_of(name: str, column: pd.Series[Any]) -> Parameter:
+    """One parameter from its column in the trials' table."""
+    everything = dict.fromkeys(plain(column))
     values = [value for value in everything if value is not None]
     kind = _kind(values)
     if kind is Kind.NUMBER:

@@ -6,8 +6,10 @@ import math
 from dataclasses import dataclass
 from itertools import pairwise
 
+from kgen.analysis.line import Line, lines_of
 from kgen.analysis.points import Grid, Point
 from kgen.analysis.roles import Scale
+from kgen.analysis.smooth import SmoothedValley
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,9 @@ class Valley:
     """How many other values on x have the same median as the best."""
     band: Band | None
     """``None`` when nothing works, or on a categorical axis, where neighbours mean nothing."""
+    line: Line
+    """Its runs as they are smoothed."""
+    smoothed: SmoothedValley
 
     @property
     def working(self) -> int:
@@ -45,7 +50,8 @@ class Valley:
 
 def valleys(grid: Grid) -> tuple[Valley, ...]:
     """One for each line, in the sweep's order."""
-    return tuple(_valley(grid, group, points) for group, points in grid.lines.items())
+    lines = lines_of(grid)
+    return tuple(_valley(grid, group, points, lines[group]) for group, points in grid.lines.items())
 
 
 def ranked(found: tuple[Valley, ...], sign: float) -> tuple[Valley, ...]:
@@ -62,7 +68,7 @@ def _rank(point: Point | None, sign: float) -> float:
     return math.inf if point is None or point.median is None else sign * point.median
 
 
-def _valley(grid: Grid, group: int, points: tuple[Point, ...]) -> Valley:
+def _valley(grid: Grid, group: int, points: tuple[Point, ...], line: Line) -> Valley:
     band = None if grid.scale is Scale.CATEGORY else _band(points, grid.scale)
     working = [point for point in points if point.works]
     smallest = min((_rank(point, grid.measure.sign) for point in working), default=math.inf)
@@ -73,7 +79,7 @@ def _valley(grid: Grid, group: int, points: tuple[Point, ...]) -> Valley:
         ends = grid.roles.x.positions[band.low], grid.roles.x.positions[band.high]
         centre = (_along(ends[0], grid.scale) + _along(ends[1], grid.scale)) / 2
     best = min(tied, key=lambda point: _distance(point, centre, grid.scale), default=None)
-    return Valley(group, grid.label(group), points, best, max(len(tied) - 1, 0), band)
+    return Valley(group, grid.label(group), points, best, max(len(tied) - 1, 0), band, line, line.smoothed())
 
 
 def _band(points: tuple[Point, ...], scale: Scale) -> Band | None:

@@ -6,31 +6,37 @@ same bytes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from kgen.analysis import Analysis
+from kgen.analysis.compare import Comparison
 from kgen.errors import MissingExtraError
 from kgen.names import FIGURES_DIR, PAGE_FILE, REPORT_DIR
+from kgen.report.stages import Origin, figure_name
 
-__all__ = ["write_report"]
+__all__ = ["Origin", "write_report"]
 
 
 def write_report(
-    analysis: Analysis,
+    analyses: Sequence[Analysis],
     trials: pd.DataFrame,
     certificate: Mapping[str, Any],
     *,
+    origins: Mapping[str, Origin] | None = None,
+    comparison: Comparison | None = None,
     reproduce: str,
     sweep_text: str,
     write: Callable[[str, bytes], object],
 ) -> tuple[str, ...]:
     """Draw every figure and make the page; returns the names written, the page first.
 
-    ``reproduce`` is the command that makes these results again, ``sweep_text`` the resolved sweep file. ``write`` takes
-    a name relative to the sweep's results folder. Raises MissingExtraError without matplotlib.
+    ``analyses`` are those of the stages that have begun, at least one, in their order; where there are several, the
+    names of a stage's figures begin with its own. ``origins`` says by stage where its trials came from, ``comparison``
+    what was published. ``reproduce`` is the command that makes these results again, ``sweep_text`` the resolved sweep
+    file. ``write`` takes a name relative to the sweep's results folder. Raises MissingExtraError without matplotlib.
     """
     try:
         from kgen.report.draw import draw
@@ -40,12 +46,25 @@ def write_report(
         raise MissingExtraError("the report", "report") from error
     from kgen.report.page import page
 
-    pictures = [(figure, draw(figure)) for figure in analysis.figures]
-    drawings = [(figure, picture.files["svg"]) for figure, picture in pictures]
-    html = page(analysis, trials, certificate, drawings=drawings, reproduce=reproduce, sweep_text=sweep_text)
+    several = len(analyses) > 1
+    pictures = {
+        figure_name(analysis, figure, several=several): draw(figure)
+        for analysis in analyses
+        for figure in analysis.figures
+    }
+    html = page(
+        analyses,
+        trials,
+        certificate,
+        drawings={name: picture.files["svg"] for name, picture in pictures.items()},
+        origins=origins or {},
+        comparison=comparison,
+        reproduce=reproduce,
+        sweep_text=sweep_text,
+    )
     files = {f"{REPORT_DIR}/{PAGE_FILE}": html.encode()}
-    for figure, picture in pictures:
-        files |= {f"{FIGURES_DIR}/{figure.name}.{suffix}": data for suffix, data in picture.files.items()}
+    for name, picture in pictures.items():
+        files |= {f"{FIGURES_DIR}/{name}.{suffix}": data for suffix, data in picture.files.items()}
     for name, data in files.items():
         write(name, data)
     return tuple(files)

@@ -10,12 +10,14 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup
 
-from kgen.analysis import COMPLETE, Analysis, FigureData
-from kgen.analysis.text import listing, number, plural
-from kgen.names import COLLECTED_DIR, FIGURES_DIR, SUMMARY_FILE
+from kgen.analysis import COMPLETE, Analysis
+from kgen.analysis.compare import Comparison
+from kgen.analysis.text import plural
+from kgen.names import FIGURES_DIR
 from kgen.report.provenance import environment, exclusive_trials, notices, verdict
+from kgen.report.stages import Origin, question, sections
 from kgen.report.style import PALETTE
-from kgen.report.tables import answer_table, frame_table, trial_table
+from kgen.report.tables import texts_table, trial_table
 
 _TEMPLATES: Final = jinja2.Environment(
     loader=jinja2.PackageLoader("kgen.report"),
@@ -29,20 +31,30 @@ _FEW: Final = 20
 
 
 def page(
-    analysis: Analysis,
+    analyses: Sequence[Analysis],
     trials: pd.DataFrame,
     certificate: Mapping[str, Any],
     *,
-    drawings: Sequence[tuple[FigureData, bytes]],
+    drawings: Mapping[str, bytes],
+    origins: Mapping[str, Origin],
+    comparison: Comparison | None,
     reproduce: str,
     sweep_text: str,
 ) -> str:
-    """The whole page; ``drawings`` are the figures with their SVG. Everything but these is escaped."""
-    several = bool((analysis.points["trials"] > 1).any())
+    """The whole page; ``drawings`` are the figures' SVG by their files' names. Everything but these is escaped."""
     done = trials[trials["status"].isin(COMPLETE)]
+    waiting: Mapping[str, str] = certificate.get("waiting", {})
+    stages = len({analysis.stage for analysis in analyses} | set(waiting))
+    several = len(analyses) > 1
+    inline = {name: inline_svg(svg, name) for name, svg in drawings.items()}
     return _TEMPLATES.get_template("page.html.j2").render(
-        analysis=analysis,
-        question=question(analysis, len(trials)),
+        name=analyses[0].name,
+        several=several,
+        sections=sections(analyses, trials, drawings=inline, origins=origins, comparison=comparison),
+        waiting=waiting,
+        question=f"{plural(len(trials), 'trial')} in {plural(stages, 'stage')}."
+        if several
+        else question(analyses[0], len(trials)),
         verdict=verdict(certificate),
         complete=bool(certificate["complete"]),
         timed=len({item["trial"] for item in certificate.get("timed", ())}),
@@ -50,36 +62,22 @@ def page(
         exclusive=exclusive_trials(done),
         notices=notices(certificate, trials),
         environment=environment(trials),
-        answer=answer_table(analysis),
-        summary=frame_table("summary", analysis.summary),
-        points=frame_table("points", analysis.points) if several else None,
-        trials=trial_table(analysis, trials),
-        figures=[(figure, inline_svg(svg, figure.name)) for figure, svg in drawings],
+        trials=trial_table(analyses, trials),
+        comparison=comparison,
+        differences=None
+        if comparison is None
+        else texts_table("differences", ("what", "here", "published"), comparison.differences),
+        times=any(measure.is_time for analysis in analyses for measure in analysis.measures),
+        metrics_compared=any(not measure.is_time for analysis in analyses for measure in analysis.measures),
+        growing=any(analysis.scaling is not None for analysis in analyses),
         reproduce=reproduce,
         sweep_text=sweep_text,
         metrics={str(name).partition(".")[2] for name in trials.columns if str(name).startswith("final.")},
         built_in=bool(trials["trainer"].astype("string").str.startswith("kgen_trainer").any()),
         palette=PALETTE,
-        summary_file=f"{COLLECTED_DIR}/{SUMMARY_FILE}",
         figures_folder=f"../{FIGURES_DIR}",
         few=_FEW,
     )
-
-
-def question(analysis: Analysis, trials: int) -> str:
-    """What was asked, in a line: how many trials of what, for which target, within which budget."""
-    roles, budget = analysis.roles, analysis.budget
-    varied = [parameter.name for parameter in (roles.group, roles.x, *roles.spread) if parameter is not None]
-    said = plural(trials, "trial")
-    if varied:
-        said += f" over {listing(varied, most=12)}"
-    if roles.seeds > 1:
-        said += f", {roles.seeds} seeds each"
-    limits = [plural(budget.steps, "step")] if budget.steps is not None else []
-    if budget.seconds is not None:
-        limits.append(f"{number(budget.seconds)} counted seconds")
-    target = f" Target: {budget.target}." if budget.target is not None else ""
-    return f"{said}.{target} Budget: {' or '.join(limits)}." if limits else f"{said}.{target}"
 
 
 def inline_svg(svg: bytes, name: str) -> Markup:

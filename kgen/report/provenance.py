@@ -36,6 +36,12 @@ class Notice:
 
 
 _MEANINGS: Final = {
+    "waiting": ("stage that may get more trials", "Their trials are not known yet, and so not among those expected."),
+    "incomplete_choices": (
+        "choice from an incomplete stage",
+        "These stages took their trials from an earlier one of which trials had no result then; the choice might be "
+        "another one now. It is made anew by --rechoose.",
+    ),
     "missing": ("missing trial", "No row of these was found: they have not run, or left none. Run the sweep again."),
     "interrupted": ("interrupted trial", "Stopped from outside before the end; the next run does these again."),
     "failed": ("failed trial", "Crashed, or could not start. Counted in no statistic."),
@@ -54,7 +60,12 @@ _MEANINGS: Final = {
     ),
     "revisions": ("revision", "Trials were made with different revisions: differences between them may be the code's."),
 }
-_PLURALS: Final = {"duplicates": "trials that ran more than once", "shared": "trials on a shared device"}
+_PLURALS: Final = {
+    "waiting": "stages that may get more trials",
+    "incomplete_choices": "choices from incomplete stages",
+    "duplicates": "trials that ran more than once",
+    "shared": "trials on a shared device",
+}
 _NORMAL: Final = {"images": 1, "digests": 1, "revisions": 1}
 """How many entries are as it should be."""
 
@@ -64,6 +75,8 @@ def verdict(certificate: Mapping[str, Any]) -> str:
     expected, accepted = int(certificate["expected"]), int(certificate["accepted"])
     if certificate["complete"]:
         return f"Complete: {plural(expected, 'expected trial')}, and a result of every one."
+    if accepted == expected:  # of the stages that have begun
+        return f"Incomplete: {plural(expected, 'trial')} with a result each, and more to come."
     return f"Incomplete: results of {accepted:,} of {plural(expected, 'expected trial')}."
 
 
@@ -72,7 +85,11 @@ def notices(certificate: Mapping[str, Any], trials: pd.DataFrame) -> tuple[Notic
     logs = dict(zip(trials["trial"], trials["log"].fillna(""), strict=True))
     found = []
     for key, (noun, meaning) in _MEANINGS.items():
-        entries = tuple(_entry(item, logs if key == "failed" else {}) for item in certificate.get(key, ()))
+        items = certificate.get(key, ())
+        if isinstance(items, Mapping):  # of stages
+            entries = tuple(Entry(name, _text(said)) for name, said in items.items())
+        else:
+            entries = tuple(_entry(item, logs if key == "failed" else {}) for item in items)
         if len(entries) > _NORMAL.get(key, 0):
             found.append(Notice(key, plural(len(entries), noun, _PLURALS.get(key, "")), meaning, entries))
     return tuple(found)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import pandas as pd
 
 from kgen.analysis import Analysis, AnswerRow
+from kgen.analysis.advice import share
 from kgen.analysis.roles import Kind
 from kgen.analysis.text import NONE, number
 from kgen.results.rows import PARAMETER_PREFIX
@@ -46,10 +47,12 @@ class Table:
     rows: tuple[tuple[Cell, ...], ...]
 
 
-def answer_table(analysis: Analysis) -> Table:
+def answer_table(analysis: Analysis, identifier: str = "answer") -> Table:
     """The best of each group, best first."""
     answer, x = analysis.answer, analysis.roles.x
     numeric = x is not None and x.kind is Kind.NUMBER
+    # Of growing models the question is another one.
+    advised = analysis.scaling is None and any(row.recommended_at is not None for row in answer.rows)
     columns = [
         Column(answer.group, numeric=False, name="group") if answer.group else None,
         Column(f"best {answer.x}", numeric=numeric, name="best") if answer.x else None,
@@ -57,11 +60,19 @@ def answer_table(analysis: Analysis) -> Table:
         Column("95 % interval", numeric=False, name="interval") if answer.repeated else None,
         Column(answer.band, numeric=False, name="band") if answer.x else None,
         Column("values that work", numeric=True, name="working") if answer.x else None,
+        *(_advised(answer.x, numeric=numeric) if advised else ()),
     ]
     shown = tuple(column for column in columns if column is not None)
     none = "not reached" if analysis.measures[0].is_time else "no value"
     rows = tuple(tuple(_answer_cell(row, column.name, none) for column in shown) for row in answer.rows)
-    return Table("answer", shown, rows)
+    return Table(identifier, shown, rows)
+
+
+def _advised(x: str, *, numeric: bool) -> tuple[Column, ...]:
+    columns = [Column(f"recommended {x}", numeric=numeric, name="recommended")]
+    if numeric:
+        columns += [Column("safe band", numeric=False, name="safe"), Column("sure", numeric=True, name="sure")]
+    return tuple(columns)
 
 
 def _answer_cell(row: AnswerRow, name: str, none: str) -> Cell:
@@ -69,6 +80,10 @@ def _answer_cell(row: AnswerRow, name: str, none: str) -> Cell:
         return Cell(none, "") if row.value is None else cell(row.value)
     if name == "best":
         return Cell(row.best, cell(row.at).value)
+    if name == "recommended":
+        return Cell(row.recommended, cell(row.recommended_at).value)
+    if name == "sure":
+        return Cell(NONE, "") if row.sure is None else Cell(share(row.sure), text_of(row.sure))
     if name == "working":
         return Cell(f"{row.working:,} of {row.tried:,}", str(row.working))
     text = _interval(row) if name == "interval" else str(getattr(row, name))
@@ -89,14 +104,22 @@ def frame_table(identifier: str, frame: pd.DataFrame) -> Table:
     return _table(identifier, frame, {name: name for name in names})
 
 
-def trial_table(analysis: Analysis, trials: pd.DataFrame) -> Table:
-    """Every trial: parameters, what became of it, what was measured."""
+def texts_table(identifier: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    """A table of words."""
+    heads = tuple(Column(name, numeric=False, name=name) for name in columns)
+    return Table(identifier, heads, tuple(tuple(Cell(text or NONE, text) for text in row) for row in rows))
+
+
+def trial_table(analyses: Sequence[Analysis], trials: pd.DataFrame) -> Table:
+    """Every trial: parameters, what became of it, what was measured; of several stages also which it belongs to."""
     names = [str(name) for name in trials.columns]
     parameters = [name for name in names if name.startswith(PARAMETER_PREFIX)]
     finals = [name for name in names if name.startswith("final.")]
-    own = [measure.column for measure in analysis.measures if measure.column not in (*finals, *_TIMES)]
+    compared = dict.fromkeys(measure.column for analysis in analyses for measure in analysis.measures)
+    own = [column for column in compared if column not in (*finals, *_TIMES)]
     measured = [*_TIMES, *own, *finals, "steps", "seconds"]
-    wanted = ["trial", *parameters, _SEED, "status", *measured, "timing", "exit_reason"]
+    key = ["trial", "stage"] if len(analyses) > 1 else ["trial"]
+    wanted = [*key, *parameters, _SEED, "status", *measured, "timing", "exit_reason"]
     shown = {name: name.removeprefix(PARAMETER_PREFIX) for name in wanted if name in names}
     if trials["timing"].eq(str(Timing.SHARED)).any():
         shown["seconds"] = "seconds (own if exclusive)"

@@ -14,8 +14,10 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from kgen.analysis import Analysis
+from kgen.workflow.report import report_sweep
 from tests.unit.analysis.synthetic import article, reached, table
 from tests.unit.report.made import REPRODUCE, certificate_of, report_of
+from tests.unit.report.three_stages import SWEEP, make
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
@@ -187,3 +189,37 @@ def test_ten_thousand_trials_still_open_and_sort(browser: Browser, tmp_path: Pat
 def test_the_report_is_one_file(report: tuple[Analysis, str]) -> None:
     folder = Path(report[1].removeprefix("file://")).parent
     assert [path.name for path in folder.iterdir()] == ["index.html"]
+
+
+@pytest.fixture(scope="module")
+def staged(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The address of a page of three stages, made of row files, beside published numbers."""
+    text = SWEEP.replace("results:", "report: {published: article}\nresults:")
+    page, _ = report_sweep(make(tmp_path_factory.mktemp("three"), text=text, fail=30))
+    return page.as_uri()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 400])
+def test_stages_fit_on_any_screen(browser: Browser, staged: str, width: int, scheme: Any) -> None:
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True)
+    page = context.new_page()
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto(staged)
+    assert page.locator(".headlines .headline").count() == 3
+    for stage in ("grid", "best", "scale"):
+        page.click(f"nav a[href='#stage-{stage}']")
+        box = page.locator(f"#stage-{stage} h2").bounding_box()
+        assert box is not None
+        assert -1 <= box["y"] < 900
+    # Only tables scroll sideways, each in its own frame; nothing else is wider than the screen.
+    blocks = "h2, h3, p, ul, li, figure, figure > div, figcaption, dl, pre, .scroll"
+    wider = """(blocks) => [...document.querySelectorAll(`main :is(${blocks})`)]
+      .filter((one) => one.getBoundingClientRect().right > window.innerWidth + 0.5)
+      .map((one) => one.tagName)"""
+    assert page.evaluate(wider, blocks) == []
+    assert page.evaluate("() => document.documentElement.scrollWidth <= window.innerWidth")
+    assert complaints == []
+    context.close()

@@ -20,30 +20,27 @@ from typing import Any
 
 import pandas as pd
 
+from kgen.analysis.published import ARTICLE
 from kgen.analysis.text import plural
-from kgen.names import COLLECTED_DIR, SUMMARY_FILE, TRIALS_FILE
+from kgen.names import COLLECTED_DIR, SUMMARY_FILE, TRIALS_FILE, summary_file
 
 CHECK = 50
 """Steps between two checks, and so the resolution of steps to the target."""
-PUBLISHED = {
-    "sgd": ("SGD", "6 of 47", "0.046 – 0.32", "0.215"),
-    "momentum": ("Momentum", "7", "0.0215 – 0.215", "0.215"),
-    "adam": ("Adam", "15", "0.000046 – 0.01", "0.00147"),
-    "adagrad": ("Adagrad", "6", "0.0215 – 0.147", "0.1"),
-    "adadelta": ("Adadelta", "13", "0.316 – 46.4", "21.5"),
-    "rmsprop": ("RMSProp", "4, with a hole", "0.000316 – 0.00147", "0.00147"),
-}
-"""The article's own: name, rates that reached 97 %, working band, best rate."""
+NAMES = {"sgd": "SGD", "momentum": "Momentum", "adam": "Adam", "adagrad": "Adagrad", "adadelta": "Adadelta",
+         "rmsprop": "RMSProp"}  # fmt: skip
 
 
 def main() -> None:
     """Print them."""
     parser = argparse.ArgumentParser()
     parser.add_argument("results", type=Path, help="results folder of the sweep")
+    parser.add_argument("--stage", default="", help="which stage's table, of a sweep of several")
     parser.add_argument("--alone", type=Path, help="results folder of the same trials with packing: sequential")
     given = parser.parse_args()
-    print("\n".join(against_the_article(read(given.results, SUMMARY_FILE))))
+    print("\n".join(against_the_article(read(given.results, summary_file(given.stage)))))
     trials = read(given.results, TRIALS_FILE)
+    if given.stage:
+        trials = trials[trials["stage"] == given.stage]
     print("\n" + "\n".join(facts(trials)))
     if given.alone is not None:
         print("\n" + "\n".join(side_by_side(read(given.results, SUMMARY_FILE), read(given.alone, SUMMARY_FILE))))
@@ -63,10 +60,12 @@ def against_the_article(summary: pd.DataFrame) -> list[str]:
         "|---|---|---|---|---|",
     ]
     for row in summary.to_dict("records"):
-        name, working, band, best = PUBLISHED[row["optimizer"]]
+        theirs = ARTICLE.optimizers[row["optimizer"]]
+        band = f"{_rate(theirs.low)} – {_rate(theirs.high)}{', with a hole' if theirs.holes else ''}"
         lines.append(
-            f"| {name} | {row['values_working']} of {row['values_tried']} ({working}) | {_band(row)} ({band}) "
-            f"| {_rate(row['best_learning_rate'])} ({best}) | {_whole(row['steps_to_target'])} |"
+            f"| {NAMES[row['optimizer']]} | {row['values_working']} of {row['values_tried']} ({theirs.working} of "
+            f"{theirs.tried}) | {_band(row)} ({band}) | {_rate(row['best_learning_rate'])} ({_rate(theirs.best)}) "
+            f"| {_whole(row['steps_to_target'])} |"
         )
     return lines
 
@@ -80,7 +79,7 @@ def side_by_side(fused: pd.DataFrame, alone: pd.DataFrame) -> list[str]:
     for a, b in zip(fused.to_dict("records"), alone.to_dict("records"), strict=True):
         assert a["optimizer"] == b["optimizer"]
         lines.append(
-            f"| {PUBLISHED[a['optimizer']][0]} | {a['values_working']}, {b['values_working']} | {_band(a)}; {_band(b)} "
+            f"| {NAMES[a['optimizer']]} | {a['values_working']}, {b['values_working']} | {_band(a)}; {_band(b)} "
             f"| {_rate(a['best_learning_rate'])}; {_rate(b['best_learning_rate'])} "
             f"| {_whole(a['steps_to_target'])}; {_whole(b['steps_to_target'])} |"
         )

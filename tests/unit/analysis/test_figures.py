@@ -86,6 +86,7 @@ def test_every_trial_of_the_article_is_in_the_first_figure() -> None:
 
     assert list(found) == [
         "steps_to_target", "steps_to_target_extremes", "seconds_to_target", "seconds_to_target_extremes", "curves",
+        "curves_seconds",
     ]  # fmt: skip
     for name in ("steps_to_target", "seconds_to_target"):
         dots = [dot for series in found[name].series for dot in series.dots]

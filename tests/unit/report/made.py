@@ -58,7 +58,7 @@ def report_of(
     analysis = analyse(trials, curves, name=name, objective=objective, budget=budget)
     files: dict[str, bytes] = {}
     names = write_report(
-        analysis,
+        [analysis],
         trials,
         certificate_of(trials) if certificate is None else certificate,
         reproduce=reproduce,

@@ -78,7 +78,7 @@ def test_without_matplotlib_the_message_is_the_command_that_installs_it(monkeypa
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'kgen-sweep\[report\]'"):
-        write_report(analysis, trials, certificate_of(trials), reproduce="", sweep_text="", write=lambda *_: None)
+        write_report([analysis], trials, certificate_of(trials), reproduce="", sweep_text="", write=lambda *_: None)
 
 
 ROWS: dict[str, list[tuple[dict[str, Any], dict[str, Any]]]] = {
