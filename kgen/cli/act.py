@@ -53,7 +53,7 @@ def retry(
     kubeconfig: Kubeconfig = None,
 ) -> None:
     """Print each Job."""
-    from kgen.cli.submit import Printer
+    from kgen.cli.printer import Printer
     from kgen.workflow.named import see_named
     from kgen.workflow.retry import retry as retry_trials
 

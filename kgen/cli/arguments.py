@@ -28,6 +28,18 @@ Results = Annotated[
     Path | None,
     typer.Option("--results", metavar="DIR", help="Results on this machine, in DIR/<sweep>, instead of the file's"),
 ]
+AllowIncomplete = Annotated[
+    bool,
+    typer.Option("--allow-incomplete", help="Let a stage take from an earlier one that lacks results; it is marked"),
+]
+Rechoose = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--rechoose",
+        metavar="STAGE",
+        help="Choose anew what this stage takes from an earlier one, and what follows from it; may be repeated",
+    ),
+]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask")]
 
 

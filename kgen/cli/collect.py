@@ -62,6 +62,9 @@ def certificate_lines(certificate: Certificate) -> list[str]:
     """The certificate in words; every id and file that is not as it should be is named."""
     c = certificate
     lines = [f"{c.accepted:,} of {c.expected:,} trials have a result" + (": complete" if c.complete else "")]
+    lines += [f"stage {stage}: {why}" for stage, why in c.waiting.items()]
+    for stage, lacked in c.incomplete_choices.items():
+        lines.append(f"stage {stage} was chosen before these trials had a result: {', '.join(lacked)}")
     if c.missing:
         lines.append(f"missing: {', '.join(c.missing)}")
     for word, files in (("failed", c.failed), ("interrupted", c.interrupted), ("on a shared device", c.shared)):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kgen.cli.arguments import Context, Kubeconfig, Namespace, SweepName, connect, find_sweep
+from kgen.names import DEFAULT_STAGE
 
 if TYPE_CHECKING:
     from kgen.status import Object
@@ -98,6 +99,8 @@ def trial_lines(found: Named, namespace: str) -> Iterator[str]:
     yield _field("Namespace", namespace)
     shared = f", which {len(seen.pack)} trials share" if seen.pack else ""
     yield _field("Job", f"{status.address or '<none>'}{shared}")
+    if seen.stage not in ("", DEFAULT_STAGE):
+        yield _field("Stage", seen.stage)
     yield _field("Seed", str(seen.seed))
     yield "Parameters:"
     width = max((len(key) for key in seen.parameters), default=0)
@@ -176,6 +179,7 @@ def sweep_lines(seen: SeenSweep) -> Iterator[str]:
         why = seen.unread or "the results can't be read from here, a finished Job counts as a result"
         yield _field("Rows", f"unchecked: {why}")
     yield _field("Trials", str(len(seen.trials)))
+    yield from _stages(seen)
     groups: dict[str, list[SeenTrial]] = {}
     for trial in seen.trials:
         groups.setdefault(status_word(trial.status), []).append(trial)
@@ -184,6 +188,24 @@ def sweep_lines(seen: SeenSweep) -> Iterator[str]:
         first = trials[0]
         rows.append([word, str(len(trials)), first.id, first.status.message or "<none>"])
     for line in table(["STATUS", "TRIALS", "EXAMPLE", "MESSAGE"], rows):
+        yield f"  {line}"
+
+
+def _stages(seen: SeenSweep) -> Iterator[str]:
+    """Of a sweep with stages how far each is."""
+    from kgen.cli.table import table
+    from kgen.workflow.later import later_of
+
+    if seen.spec is None or not seen.spec.stages:
+        return
+    later = later_of(seen)
+    rows = []
+    for stage in seen.spec.stages:
+        own = [trial for trial in seen.asked if trial.stage == stage.name]
+        done = sum(trial.has_result for trial in own)
+        rows.append([stage.name, str(len(own)), str(done), later.get(stage.name, "") or "<none>"])
+    yield "Stages:"
+    for line in table(["STAGE", "TRIALS", "RESULTS", "WAITS FOR"], rows):
         yield f"  {line}"
 
 

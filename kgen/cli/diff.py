@@ -16,6 +16,7 @@ from kgen.cli.arguments import Context, Kubeconfig, Namespace, SweepFile, connec
 
 if TYPE_CHECKING:
     from kgen.workflow.prepare import Prepared
+    from kgen.workflow.prepare_stages import PreparedSweep
 
 DIFFERS = 1
 _SHOWN = 3
@@ -34,32 +35,40 @@ def diff(
 ) -> None:
     """Print one line per object that would change, and how the first ones differ. Changes nothing.
 
-    Jobs that the file does not ask for are named, too, but are no change: submit leaves them alone.
+    Jobs that the file does not ask for are named, too, but are no change: submit leaves them alone. Of a sweep with
+    stages it is what is known now; what is not, is said on standard error.
     """
     from kgen.sweep import load
-    from kgen.workflow.prepare import prepare
-    from kgen.workflow.submit import refuse
+    from kgen.workflow.prepare_stages import prepare_sweep
+    from kgen.workflow.submit import refuse_sweep
 
     spec = load(file)
     api = connect(kubeconfig, context, namespace, sweep_namespace=spec.kubernetes.namespace)
-    prepared = prepare(spec, api, namespace=namespace or "")
+    prepared = prepare_sweep(spec, api, namespace=namespace or "")
     if prepared.seen.unread:
         print(f"kgen: {prepared.seen.unread}", file=sys.stderr)
     for line in _lines(prepared):
         print(line)
+    for stage, why in prepared.later.items():
+        print(f"kgen: stage {stage}: {why}", file=sys.stderr)
     sys.stdout.flush()
-    refuse(prepared)
+    refuse_sweep(prepared)
     if prepared.has_work:
         raise typer.Exit(DIFFERS)
 
 
-def _lines(prepared: Prepared) -> Iterator[str]:
+def _lines(prepared: PreparedSweep) -> Iterator[str]:
+    for manifest in prepared.shared:
+        yield f"{'~' if manifest.name in prepared.stale else '+'} configmap/{manifest.name}"
+    for part in prepared.parts:
+        yield from _part_lines(part)
+
+
+def _part_lines(prepared: Prepared) -> Iterator[str]:
     from kgen.cli.forecast import of_job
     from kgen.cli.text import parameters
     from kgen.plan import Action
 
-    for manifest in prepared.shared:
-        yield f"{'~' if manifest.name in prepared.stale else '+'} configmap/{manifest.name}"
     for manifest in prepared.config_maps:
         yield f"+ configmap/{manifest.name}"
     signs = {Action.CREATE: "+", Action.REPLACE: "~", Action.CONFLICT: "!"}

@@ -9,33 +9,73 @@ from typing import TYPE_CHECKING, Any
 from kgen.cli.text import count, duration, parameters
 
 if TYPE_CHECKING:
+    from kgen.backends.kubernetes.api import Api
     from kgen.backends.kubernetes.forecast import Forecast
     from kgen.plan import PlannedTrial
     from kgen.render.manifest import Manifest
     from kgen.spec import TrialSpec
     from kgen.workflow.prepare import Prepared
+    from kgen.workflow.prepare_stages import PreparedSweep
 
 _SHOWN = 3
 
 
-def lines(prepared: Prepared, context: str) -> Iterator[str]:
-    """The plan, the forecast and what was found, to be read by a person; what is refused is for an error to say."""
+def sweep_lines(prepared: PreparedSweep, api: Api) -> Iterator[str]:
+    """The plan, the forecast and what was found, to be read by a person; what is refused is for an error to say. Of a
+    sweep with stages each of these, as far as it is known."""
+    number = sum(len(part.plan.planned) for part in prepared.parts)
+    place = f"namespace {api.namespace}" + (f" of context {api.context}" if api.context else "")
+    versions = [f" (Kubernetes {part.forecast.server_version})" for part in prepared.parts[:1]]
+    if not prepared.spec.stages:
+        yield f"sweep {prepared.spec.name}: {count(number, 'trial')} for {place}{''.join(versions)}"
+        yield ""
+        yield from part_lines(prepared.parts[0])
+    else:
+        stages, known = count(len(prepared.spec.stages), "stage"), count(number, "trial")
+        more = " so far" if prepared.later else ""
+        yield f"sweep {prepared.spec.name}: {stages}, {known}{more}, for {place}{''.join(versions)}"
+        yield from _stages(prepared)
+    yield from said_of(prepared.parts)
+
+
+def _stages(prepared: PreparedSweep) -> Iterator[str]:
+    from kgen.workflow.plan import outlook
+
+    for stage in prepared.spec.stages:
+        own = [part for part in prepared.parts if part.spec.stage == stage.name]
+        words = [count(sum(len(part.plan.planned) for part in own), "trial")] if own else []
+        words += [outlook(stage, prepared.spec)] if stage.name in prepared.later else []
+        yield ""
+        yield f"stage {stage.name}: {'; '.join(words)}"
+        for part in own:
+            yield from part_lines(part)
+    if not prepared.parts:
+        yield ""
+        for manifest in prepared.shared:
+            yield f"  ConfigMap {manifest.name}"
+
+
+def part_lines(prepared: Prepared) -> Iterator[str]:
+    """The parameters of one part, what would be done about its trials, and what that costs."""
     from kgen.cli.text import short
     from kgen.plan import ranges
 
-    plan, forecast = prepared.plan, prepared.forecast
-    place = f"namespace {forecast.namespace}" + (f" of context {context}" if context else "")
-    yield f"sweep {plan.name}: {count(len(plan.planned), 'trial')} for {place} (Kubernetes {forecast.server_version})"
-    yield ""
-    known = ranges([item.trial for item in plan.planned], short)
-    width = max(len(name) for name in known)
+    known = ranges([item.trial for item in prepared.plan.planned], short)
+    width = max((len(name) for name in known), default=0)
     for name, text in known.items():
         yield f"  {name:<{width}}  {text}"
     yield ""
     yield from _actions(prepared)
-    yield from _costs(forecast)
-    said = [f"{f.severity}: {f}" for f in forecast.findings if f not in forecast.refusals]
-    said += [f"note: {note}" for note in prepared.notes]
+    yield from _costs(prepared.forecast)
+
+
+def said_of(parts: Sequence[Prepared]) -> Iterator[str]:
+    """What was found that does not keep the parts from being submitted, once each."""
+    said: dict[str, None] = {}
+    for part in parts:
+        forecast = part.forecast
+        said |= dict.fromkeys(f"{f.severity}: {f}" for f in forecast.findings if f not in forecast.refusals)
+        said |= dict.fromkeys(f"note: {note}" for note in part.notes)
     yield from ["", *said] if said else []
 
 
@@ -103,8 +143,29 @@ def _hours_name(resource: str) -> str:
     return "CPU-hours" if resource == "cpu" else f"{resource} hours" if "gpu" not in resource else "GPU-hours"
 
 
-def to_json(prepared: Prepared) -> dict[str, Any]:
-    """The same as plain values."""
+def sweep_json(prepared: PreparedSweep) -> dict[str, Any]:
+    """The same as plain values: of a sweep with stages a plan for each part that is known."""
+    if not prepared.spec.stages:
+        return _to_json(prepared.parts[0])
+    from kgen.workflow.plan import outlook
+
+    stages = [
+        {
+            "stage": stage.name,
+            "outlook": outlook(stage, prepared.spec) if stage.name in prepared.later else None,
+            "parts": [_to_json(part) for part in prepared.parts if part.spec.stage == stage.name],
+        }
+        for stage in prepared.spec.stages
+    ]
+    return {
+        "sweep": prepared.spec.name,
+        "trials": sum(len(part.plan.planned) for part in prepared.parts),
+        "config_maps": [manifest.name for manifest in prepared.shared],
+        "stages": stages,
+    }
+
+
+def _to_json(prepared: Prepared) -> dict[str, Any]:
     from kgen.plan import ranges
 
     plan = prepared.plan

@@ -116,10 +116,17 @@ def trials(
             _warn(one.trouble)
             _warn(one.unread)
         chosen = choose([(one.name, trial) for one in seen for trial in one.trials])
-        _show(chosen, api.namespace, output, several=sweep is None, header=not no_headers)
+        stages = any(_has_stages(one) for one in seen)
+        _show(chosen, api.namespace, output, several=sweep is None, stages=stages, header=not no_headers)
 
 
-def _show(chosen: _Named, namespace: str, output: ListOutput | None, *, several: bool, header: bool) -> None:
+def _has_stages(sweep: SeenSweep) -> bool:
+    return sweep.spec is not None and len(sweep.spec.stages) > 1
+
+
+def _show(
+    chosen: _Named, namespace: str, output: ListOutput | None, *, several: bool, stages: bool, header: bool
+) -> None:
     if output in (ListOutput.JSON, ListOutput.YAML):
         print(dump({"items": [trial_json(name, trial) for name, trial in chosen]}, Output(output)))
         return
@@ -129,7 +136,8 @@ def _show(chosen: _Named, namespace: str, output: ListOutput | None, *, several:
     if not chosen:
         _nothing(namespace)
         return
-    lines = trial_lines(chosen, wide=output is ListOutput.WIDE, several=several, jobs=_share_jobs(chosen))
+    wide = output is ListOutput.WIDE
+    lines = trial_lines(chosen, wide=wide, several=several, stages=stages, jobs=_share_jobs(chosen))
     _print(lines if header else lines[1:])
 
 
@@ -174,11 +182,13 @@ def _watch(api: Api, name: str, choose: Choose, *, wide: bool, header: bool) -> 
         changed = list(following.see().trials)
         spec = following.see().spec
         jobs = spec.trials_per_pod > 1 if spec is not None else any(trial.pack for trial in changed)
+        stages = _has_stages(following.see())
         widths: list[int] = []
         while True:
             everything = [(name, trial) for trial in following.see().trials]
             chosen = choose([(name, trial) for trial in changed], of=everything)
-            lines = trial_lines(chosen, wide=wide, several=False, jobs=jobs, widths=widths) if chosen else []
+            options = {"wide": wide, "several": False, "stages": stages, "jobs": jobs}
+            lines = trial_lines(chosen, widths=widths, **options) if chosen else []
             for line in lines if header else lines[1:]:
                 print(line, flush=True)
             header = header and not lines
@@ -190,23 +200,26 @@ def trial_lines(
     *,
     wide: bool,
     several: bool,
+    stages: bool = False,
     jobs: bool = False,
     widths: list[int] | None = None,
 ) -> list[str]:
-    """The table of trials with its header. ``jobs``: the wide one names their Jobs, because some share one. ``widths``
-    are those of the columns of lines before, and become those of these."""
+    """The table of trials with its header, and a column for where they belong if they are of ``several`` sweeps or
+    ``stages``. ``jobs``: the wide one names their Jobs, because some share one. ``widths`` are those of the columns of
+    lines before, and become those of these."""
     from kgen.cli.table import age, table
     from kgen.cli.text import short
 
     now = datetime.now(UTC)
-    header = ["NAME", *(["SWEEP"] if several else []), "STATUS", _PARAMETERS, "AGE"]
+    header = ["NAME", *(["SWEEP"] if several else []), *(["STAGE"] if stages else []), "STATUS", _PARAMETERS, "AGE"]
     if wide:
         header[-1:] = [*(["JOB"] if jobs else []), "ATTEMPTS", "OUTCOME", "POD", "NODE", "MESSAGE", "AGE"]
     rows = []
     for name, trial in chosen:
         status = trial.status
         words = ",".join(f"{key}={short(value)}" for key, value in trial.parameters.items())
-        row = [trial.id, *([name] if several else []), status_word(status), words]
+        stage = [trial.stage or "<none>"] if stages else []
+        row = [trial.id, *([name] if several else []), *stage, status_word(status), words]
         if wide:
             row += [
                 *([trial.job_name or "<none>"] if jobs else []),
@@ -287,6 +300,7 @@ def trial_json(sweep: str, trial: SeenTrial) -> dict[str, Any]:
     return {
         "trial": trial.id,
         "sweep": sweep,
+        "stage": trial.stage or None,
         "state": str(status.state),
         "reason": str(status.reason),
         "message": status.message,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from kgen.backends.kubernetes.api import Api
     from kgen.plan import Plan, PlannedTrial
     from kgen.sweep import SweepSpec
+    from kgen.workflow.plan import StagePlan
 
 _SHOWN = 3
 
@@ -46,13 +48,16 @@ def plan(
         api = connect(kubeconfig, context, namespace, sweep_namespace=spec.kubernetes.namespace)
         _for_cluster(spec, api, namespace or "", output)
         return
-    from kgen.workflow.plan import make_plan
+    from kgen.workflow.plan import make_plan, plan_stages
 
     made = make_plan(spec)
+    stages = plan_stages(spec) if spec.stages and output is not Output.NAME else ()
     if output is Output.NAME:
         print("\n".join(f"trial/{item.trial.id}" for item in made.planned))
     elif output is not None:
-        print(dump(to_json(made), output))
+        print(dump(to_json(made) | stages_json(stages), output))
+    elif stages:
+        print("\n".join(staged_lines(stages, spec, str(file))))
     else:
         print("\n".join(_lines(made, spec, str(file))))
 
@@ -60,21 +65,21 @@ def plan(
 def _for_cluster(spec: SweepSpec, api: Api, namespace: str, output: Output | None) -> None:
     from kgen.cli import forecast
     from kgen.plan import Action
-    from kgen.workflow.prepare import prepare
-    from kgen.workflow.submit import refuse
+    from kgen.workflow.prepare_stages import prepare_sweep
+    from kgen.workflow.submit import refuse_sweep
 
-    prepared = prepare(spec, api, namespace=namespace)
+    prepared = prepare_sweep(spec, api, namespace=namespace)
     if output is Output.NAME:
         print("\n".join(f"job.batch/{job.name}" for job in prepared.having(*Action)))
         return
     if output is not None:
-        print(dump(forecast.to_json(prepared), output))
+        print(dump(forecast.sweep_json(prepared), output))
         return
-    for line in forecast.lines(prepared, api.context):
+    for line in forecast.sweep_lines(prepared, api):
         print(line)
     print(flush=True)
-    refuse(prepared)
-    verb = "submit" if prepared.has_work else "wait"
+    refuse_sweep(prepared)
+    verb = "submit" if prepared.has_work or prepared.later else "wait"
     print(f"next: {shlex.join(['kgen', verb, str(spec.file), *cluster_options()])}")
 
 
@@ -102,6 +107,76 @@ def to_json(made: Plan) -> dict[str, Any]:
             for item in made.planned
         ],
     }
+
+
+def stages_json(stages: Sequence[StagePlan]) -> dict[str, Any]:
+    """What the plan of a sweep with stages has beside that of its known trials; nothing without stages."""
+    from kgen.plan import Action
+
+    if not stages:
+        return {}
+    each = [
+        {
+            "stage": stage.name,
+            "trials": stage.trials,
+            "known": stage.trials - stage.unknown,
+            "counts": {str(action): sum(made.counts[action] for made in stage.plans) for action in Action},
+            "outlook": stage.outlook,
+            "worst_case": {"steps": stage.worst_steps},
+        }
+        for stage in stages
+    ]
+    return {"worst_case": {"steps": _worst_steps(stages), "seconds": None}, "stages": each}
+
+
+def _worst_steps(stages: Sequence[StagePlan]) -> int | None:
+    """Of all stages together; None where one has no cap on steps."""
+    worst = [stage.worst_steps for stage in stages]
+    return None if None in worst else sum(filter(None, worst))
+
+
+def staged_lines(stages: Sequence[StagePlan], spec: SweepSpec, file: str) -> list[str]:
+    """The plan of a sweep with stages: each of them, then what is left in all."""
+    from kgen.cli.text import command, count
+
+    most = sum(stage.trials for stage in stages)
+    up_to = "up to " if any(stage.unknown for stage in stages) else ""
+    lines = [f"sweep {spec.name}: {count(len(stages), 'stage')}, {up_to}{count(most, 'trial')}"]
+    for stage in stages:
+        lines += ["", *_of_stage(stage)]
+    plans = [made for stage in stages for made in stage.plans]
+    waiting = sum(len(made.pending) for made in plans)
+    more = sum(stage.unknown for stage in stages)
+    lines += ["", f"{sum(len(made.planned) for made in plans) - waiting:,} done, {_to_run(waiting, more)}"]
+    if waiting or more:
+        worst = _worst_steps(stages)
+        long = "as long as the trainer takes: a budget names no steps"
+        lines.append(f"at most {long if worst is None else f'{worst:,} training steps'}")
+    lines.append(f"next: {command('run' if waiting or more else 'report', file)}")
+    return lines
+
+
+def _to_run(waiting: int, more: int) -> str:
+    return f"{waiting:,} to run" + (f", and up to {more:,} that are not known yet" if more else "")
+
+
+def _of_stage(stage: StagePlan) -> list[str]:
+    """One stage: what is known of its trials, and what is to come."""
+    from kgen.cli.text import at_a_time, count, short
+    from kgen.plan import ranges
+
+    planned = [item for made in stage.plans for item in made.planned]
+    if not planned:
+        return [f"stage {stage.name}: {stage.outlook}"]
+    ways = dict.fromkeys(at_a_time(made) for made in stage.plans)
+    waiting = sum(len(made.pending) for made in stage.plans)
+    head = f"stage {stage.name}: {count(len(planned), 'trial')}, {len(planned) - waiting:,} done, {waiting:,} to run"
+    lines = [f"{head}, {'; '.join(ways)}"]
+    known = ranges([item.trial for item in planned], short)
+    width = max(len(name) for name in known)
+    lines += [f"  {name:<{width}}  {text}" for name, text in known.items()]
+    lines += ["", *_sample(tuple(planned))]
+    return [*lines, "", f"  {stage.outlook}"] if stage.outlook else lines
 
 
 def _lines(made: Plan, spec: SweepSpec, file: str) -> list[str]:

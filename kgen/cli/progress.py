@@ -47,6 +47,7 @@ class Progress:
 
     def __init__(self, spec: SweepSpec, clock: Callable[[], float] = time.monotonic) -> None:
         self.objective = spec.objective
+        self.repeats = spec.repeats > 1
         self.clock = clock
         self.trials: dict[str, TrialSpec] = {}
         self.running: dict[str, Report | None] = {}
@@ -61,6 +62,9 @@ class Progress:
     def begin(self, plan: Plan) -> None:
         """Take in the plan, of a run or of what comes behind it."""
         pending = plan.pending
+        if pending:  # each stage of a sweep has its own
+            self.objective = pending[0].objective
+        self.repeats = len({trial.seed for trial in pending}) > 1
         self.trials = {trial.id: trial for trial in pending}
         self.total = len(pending)
         self.is_fused = plan.packing is Packing.FUSED
@@ -144,7 +148,6 @@ class Quiet:
 
     def __init__(self, spec: SweepSpec) -> None:
         self.progress = Progress(spec)
-        self._repeats = spec.repeats > 1
 
     def begin(self, plan: Plan) -> None:
         """As Display."""
@@ -160,13 +163,16 @@ class Quiet:
             number = len(message.trials)
             self.fail([f"{message.reason}, with {number:,} trials at work: they are trained again, in smaller groups"])
 
+    def tell(self, line: str) -> None:
+        """As Display; nothing failed, so nothing is said."""
+
     def note(self, line: str) -> None:
         """As Display."""
         print(line, file=sys.stderr, flush=True)
 
     def words(self, trial: str) -> str:
         """A trial's parameters, with the seed where there are repeats."""
-        return parameters(self.progress.trials[trial], seed=self._repeats)
+        return parameters(self.progress.trials[trial], seed=self.progress.repeats)
 
     def result(self, message: Ended) -> str:
         """What came of a trial."""
@@ -209,6 +215,10 @@ class Lines(Quiet):
         super().begin(plan)
         self._say(heading(plan))
 
+    def tell(self, line: str) -> None:
+        """As Display."""
+        self._say(line)
+
     def _say(self, line: str) -> None:
         print(line, flush=True)
         self._said = self.progress.clock()
@@ -243,6 +253,10 @@ class LiveTable(Quiet):
         if self.progress.total:
             self._console.print(Text(heading(plan)))
             self._live.start()
+
+    def tell(self, line: str) -> None:
+        """As Display."""
+        self._console.print(Text(line))
 
     def fail(self, lines: Sequence[str]) -> None:
         """As Quiet, above the table."""

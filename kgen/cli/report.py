@@ -22,7 +22,7 @@ def report(
     kubeconfig: Kubeconfig = None,
 ) -> None:
     """Fetch what is new, collect, draw, and print the answer."""
-    from kgen.cli.text import answer_table
+    from kgen.cli.text import answers
     from kgen.workflow.collect import collect_sweep
     from kgen.workflow.report import report_sweep
 
@@ -31,5 +31,6 @@ def report(
     certificate = collected.results.certificate
     if not certificate.complete:
         print(f"so far: {certificate.accepted:,} of {certificate.expected:,} trials have a result")
-    print(answer_table(collected.analysis))
+        print("".join(f"stage {stage}: {why}\n" for stage, why in certificate.waiting.items()), end="")
+    print(answers(collected.analyses))
     print(f"\nreport: {page}")

@@ -59,14 +59,15 @@ def fetch_results(
     *,
     results: Path | None,
     image: str,
+    say: Callable[[str], object] = print,
 ) -> Opened:
-    """The sweep with its results in a folder of this machine; says what was fetched, if anything was."""
+    """The sweep with its results in a folder of this machine; ``say`` gets what was fetched, if anything was."""
     from kgen.workflow.results import open_results
 
     spec, api, stored = find_spec(given, kubeconfig, context, namespace)
-    opened = open_results(spec, results=results, image=image, connect=api, on_event=_Teller(), stored=stored)
+    opened = open_results(spec, results=results, image=image, connect=api, on_event=Teller(), stored=stored)
     if opened.fetched is not None and opened.fetched.files:
-        print(f"fetched {count(opened.fetched.files, 'row file')} from {spec.location} to {opened.spec.results}")
+        say(f"fetched {count(opened.fetched.files, 'row file')} from {spec.location} to {opened.spec.results}")
     if opened.fetched is not None and opened.fetched.only_here:
         others = count(opened.fetched.only_here, "row file")
         tell(
@@ -80,13 +81,14 @@ def tell(event: str) -> None:
     print(event, file=sys.stderr, flush=True)
 
 
-class _Teller:
+class Teller:
     """Says what is waited for, and every few seconds how far the copy is."""
 
     def __init__(self) -> None:
         self._told = time.monotonic()
 
     def __call__(self, event: str | Fetched) -> None:
+        """As OnEvent."""
         if isinstance(event, str):
             tell(event)
         elif time.monotonic() - self._told > _TELL_SECONDS:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kgen.cli.arguments import Results, SweepFile
+from kgen.cli.arguments import AllowIncomplete, Rechoose, Results, SweepFile
 from kgen.errors import TrialsFailedError
 
 if TYPE_CHECKING:
+    from kgen.sweep import SweepSpec
     from kgen.workflow.run import Run
 
 
@@ -36,22 +37,51 @@ def run(
             show_default=False,
         ),
     ] = None,
+    allow_incomplete: AllowIncomplete = False,
+    rechoose: Rechoose = None,
+    recommend: Annotated[
+        bool,
+        typer.Option(
+            "--recommend",
+            help="Search the file's parameters, confirm the best with new seeds, and say which values to use: by "
+            "FILE.recommend.yaml, a file of stages that is written beside FILE",
+        ),
+    ] = False,
     results: Results = None,
 ) -> None:
-    """Run, collect, report. Exit code 1 if a trial has no result."""
+    """Run, stage after stage, collect, report. Exit code 1 if a trial has no result, or a stage could not start."""
     from kgen.cli.progress import display
-    from kgen.cli.text import answer_table
+    from kgen.cli.text import answers
     from kgen.sweep import load
     from kgen.workflow.run import run_sweep
 
+    if recommend:
+        from kgen.workflow.derive import derive
+
+        file = derive(file)
     spec = load(file)
     if results is not None:
         spec = spec.with_results(results)
-    done = run_sweep(spec, display(spec, quiet=quiet), max_failures=max_failures)
-    print(answer_table(done.collected.analysis))
+    done = run_sweep(
+        spec,
+        display(spec, quiet=quiet),
+        max_failures=max_failures,
+        allow_incomplete=allow_incomplete,
+        rechoose=rechoose or (),
+    )
+    print(answers(done.collected.analyses))
     print(f"\nreport: {done.page}")
+    if recommend:
+        print(f"\n{_recommendation(spec)}\n\nstages: {file}")
     if not done.collected.results.certificate.complete:
         raise TrialsFailedError(_failures(done, str(file)))
+
+
+def _recommendation(spec: SweepSpec) -> str:
+    from kgen.cli.advice import table
+    from kgen.workflow.recommend import recommend as recommend_sweep
+
+    return table(recommend_sweep(spec))
 
 
 def _failures(done: Run, file: str) -> str:
@@ -61,8 +91,11 @@ def _failures(done: Run, file: str) -> str:
     parts = []
     if done.stopped is not None:
         parts.append(f"stopped early: {done.stopped}")
+    if done.blocked is not None:
+        parts.append(done.blocked)
     lacking = certificate.expected - certificate.accepted
-    parts.append(f"{lacking:,} of {certificate.expected:,} trials have no result")
+    if lacking:
+        parts.append(f"{lacking:,} of {certificate.expected:,} trials have no result")
     causes = Counter(item.reason for item in certificate.failed)
     parts += [f"  {number:,} failed: {reason}" for reason, number in causes.most_common(_CAUSES)]
     if len(causes) > _CAUSES:
@@ -70,5 +103,8 @@ def _failures(done: Run, file: str) -> str:
     rest = lacking - len(certificate.failed)
     if rest:
         parts.append(f"  {rest:,} not run to an end")
-    parts.append(f"'{command('collect', file)}' names them all, '{command('run', file)}' tries them again")
+    if lacking:
+        parts.append(f"'{command('collect', file)}' names them all, '{command('run', file)}' tries them again")
+    elif done.blocked is None:
+        parts += [f"stage {stage}: {why}" for stage, why in certificate.waiting.items()]
     return "\n".join(parts)

@@ -6,6 +6,7 @@ import json
 import shlex
 import sys
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,8 +69,15 @@ def short(value: bool | int | float | str) -> str:
     return text if text.isprintable() and text.split() == [text] else json.dumps(text, ensure_ascii=False)
 
 
+def answers(analyses: Sequence[Analysis]) -> str:
+    """The answers of all stages, each under its name where there are several."""
+    if len(analyses) == 1:
+        return answer_table(analyses[0])
+    return "\n\n".join(f"stage {analysis.stage}: {answer_table(analysis)}" for analysis in analyses)
+
+
 def answer_table(analysis: Analysis) -> str:
-    """The answer of a sweep, as a small table under its headline."""
+    """The answer of one stage, as a small table under its headline."""
     from kgen.analysis.text import number
 
     answer = analysis.answer

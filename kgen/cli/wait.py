@@ -8,7 +8,7 @@ from typing import Annotated, Final
 import typer
 
 from kgen.cli.arguments import Context, Kubeconfig, Namespace, SweepName, cluster_command, find_sweep
-from kgen.cli.text import typed
+from kgen.cli.text import count, typed
 from kgen.errors import InputError, InterruptedRunError, TrialsFailedError
 
 _DURATION: Final = re.compile(r"(?=.)(?:([0-9]+)h)?(?:([0-9]+)m)?(?:([0-9]+)s?)?")
@@ -30,7 +30,7 @@ def wait(
     context: Context = None,
     kubeconfig: Kubeconfig = None,
 ) -> None:
-    """Exit code 0 if all trials have succeeded, 1 if some have not, 124 if time ran out."""
+    """Exit code 0 if all trials have succeeded, 1 if some have not or a stage has not begun, 124 if time ran out."""
     from kgen.cli.watching import Lines, failures, success, verdict_lines
     from kgen.workflow.wait import wait as wait_for
 
@@ -42,9 +42,13 @@ def wait(
         raise InterruptedRunError(
             f"no longer waiting; the Jobs go on\nto go on: {typed()}\nto end it: {cluster_command('cancel', name, api)}"
         ) from None
+    later = [f"stage {stage} is not done: {why}" for stage, why in waited.later.items()]
     if not waited.seen.succeeded:
         stuck = [*verdict_lines(waited)] if not waited.seen.ended else []
-        raise TrialsFailedError("\n".join([*stuck, failures(waited.seen, api)]))
+        raise TrialsFailedError("\n".join([*stuck, failures(waited.seen, api), *later]))
+    if later:
+        done = f"all that is known has succeeded: {count(len(waited.seen.asked), 'trial')}"
+        raise TrialsFailedError("\n".join([done, *later, "to go on: kgen submit, with the sweep's file"]))
     if not quiet:
         print(success(waited.seen))
 

@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import PurePosixPath
+from types import MappingProxyType
 from typing import Any, Final
 
 import kgen
@@ -85,8 +86,9 @@ def files_manifest(spec: SweepSpec, namespace: str) -> Manifest:
     return config_map(spec, name, names.COMPONENT_FILES, namespace, {**data, "immutable": True})
 
 
-def sweep_manifest(spec: SweepSpec, namespace: str) -> Manifest:
-    """The sweep itself: enough to make the SweepSpec again where there are no files.
+def sweep_manifest(spec: SweepSpec, namespace: str, choices: Mapping[str, str] = MappingProxyType({})) -> Manifest:
+    """The sweep itself: enough to make the SweepSpec again where there are no files, with the choices that were made:
+    stage → their JSON.
 
     Raises InputError when it is too large for a ConfigMap.
     """
@@ -102,9 +104,10 @@ def sweep_manifest(spec: SweepSpec, namespace: str) -> Manifest:
     if spec.trainer.files:
         data[KEY_FILES] = files_config_map_name(spec)
         data[KEY_FILE_KEYS] = dump_json(file_keys(spec))
+    data |= {names.choice_key(stage): text for stage, text in sorted(choices.items())}
     size = sum(len(text.encode()) for text in data.values())
     if size > MAX_DATA:
-        found = f"{size:,} bytes with its template"
+        found = f"{size:,} bytes with its template{' and choices' * bool(choices)}"
         raise InputError.of(str(spec.file), "the file", found, f"at most {MAX_DATA:,} in a ConfigMap")
     return config_map(spec, names.sweep_config_map(spec.name), names.COMPONENT_SWEEP, namespace, {"data": data})
 

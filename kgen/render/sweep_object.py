@@ -31,6 +31,16 @@ def sweep_from_objects(config_map: Mapping[str, Any], files_config_map: Mapping[
     return loads(data[names.CONFIG_MAP_SWEEP_KEY], file=data.get(KEY_SWEEP_NAME, "sweep.yaml"), files=files)
 
 
+def choices_in(config_map: Mapping[str, Any]) -> dict[str, str]:
+    """The choices that the sweep's ConfigMap holds: stage → their JSON."""
+    prefix, suffix = names.choice_key("\0").split("\0")
+    return {
+        key.removeprefix(prefix).removesuffix(suffix): text
+        for key, text in (config_map.get("data") or {}).items()
+        if key.startswith(prefix) and key.endswith(suffix)
+    }
+
+
 def _contents(name: str, data: Mapping[str, str], files_config_map: Mapping[str, Any] | None) -> dict[str, bytes]:
     """Path → content of ``trainer.files``."""
     if files_config_map is None:

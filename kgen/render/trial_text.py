@@ -23,6 +23,8 @@ class TrialText:
 
     def of(self, trial: TrialSpec, parameters: str) -> str:
         """Its JSON; ``parameters`` are those of the trial as JSON."""
+        if trial.lineage:  # each has its own
+            return trial.to_json()
         like = self._like
         if (
             like is None

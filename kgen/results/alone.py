@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -48,6 +48,12 @@ def with_predictions(trials: pa.Table, rows: pa.Table, alone: Sequence[int | Non
     return trials.add_column(place, PREDICTED_SECONDS_TO_TARGET, pa.array(predicted, pa.float64(), from_pandas=True))
 
 
+def _sized_parameters(trials: pd.DataFrame) -> tuple[str, ...]:
+    """Columns of the parameters that may make a step dearer, such as the batch size: all but the learning rate."""
+    names = (str(name) for name in trials.columns if str(name).startswith(PARAMETER_PREFIX))
+    return tuple(name for name in names if name != f"{PARAMETER_PREFIX}learning_rate")
+
+
 def text_parameters(trials: pd.DataFrame) -> tuple[str, ...]:
     """Columns of the parameters that are text, such as the optimizer: by their values seconds per step differ."""
     names = [str(name) for name in trials.columns if str(name).startswith(PARAMETER_PREFIX)]
@@ -55,27 +61,36 @@ def text_parameters(trials: pd.DataFrame) -> tuple[str, ...]:
 
 
 def seconds_per_step(trials: pd.DataFrame, *, without_itself: bool = False) -> pd.Series[float]:
-    """Of each trial, were it trained alone: the median over those that were and have the same text parameters, over all
-    that were where there are none such; NaN where there are none at all.
+    """Of each trial, were it trained alone: the median over those that were and have the same parameters but for the
+    learning rate; where there are none such, over those with the same text parameters, else over all; NaN where there
+    are none at all.
 
     ``without_itself`` leaves the trial's own measurement out, which shows how far such a prediction can be trusted.
     """
     seconds = trials[ALONE_SECONDS].astype(float).to_numpy()
     steps = trials[ALONE_STEPS].astype("Float64").astype(float).to_numpy()
     paces = seconds / steps
-    kinds = list(zip(*(_texts(trials[name]) for name in text_parameters(trials)), strict=True)) or [()] * len(trials)
     timed: list[int] = np.flatnonzero(np.isfinite(paces)).tolist()
-    members: dict[tuple[str, ...], list[int]] = defaultdict(list)
-    for i in timed:
-        members[kinds[i]].append(i)
-    medians = {kind: float(np.median(paces[own])) for kind, own in members.items()}
-    overall = float(np.median(paces[timed])) if timed else np.nan
-    out = np.array([medians.get(kind, overall) for kind in kinds], dtype=float)
-    for i in timed if without_itself else ():
-        others = [j for j in members[kinds[i]] if j != i] or [j for j in timed if j != i]
-        out[i] = np.median(paces[others]) if others else np.nan
+    levels = [_Groups(trials, names, timed) for names in (_sized_parameters(trials), text_parameters(trials), ())]
+    out = np.full(len(trials), np.nan)
+    for i in range(len(trials)):
+        excluded = i if without_itself else None
+        found = next(filter(None, (level.alike(i, excluded) for level in levels)), [])
+        if found:
+            out[i] = np.median(paces[found])
     return pd.Series(out, index=trials.index)
 
 
-def _texts(column: pd.Series[Any]) -> list[str]:
-    return column.astype("string").fillna("").tolist()
+class _Groups:
+    """Trials that were trained alone, by their values of some parameters."""
+
+    def __init__(self, trials: pd.DataFrame, names: Sequence[str], timed: Sequence[int]) -> None:
+        texts = [trials[name].astype("string").fillna("").tolist() for name in names]
+        self._kinds: list[tuple[str, ...]] = list(zip(*texts, strict=True)) or [()] * len(trials)
+        self._members: dict[tuple[str, ...], list[int]] = defaultdict(list)
+        for i in timed:
+            self._members[self._kinds[i]].append(i)
+
+    def alike(self, trial: int, excluded: int | None) -> list[int]:
+        """Those with the same values as this trial, but for one."""
+        return [i for i in self._members.get(self._kinds[trial], ()) if i != excluded]

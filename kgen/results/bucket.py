@@ -101,8 +101,9 @@ class BucketStore(Store):
         Tries for as long as the store's patience is, whatever the trouble: training went into it. A row of which the
         answer was lost counts as written. Raises StoreError.
         """
-        path = f"{ROWS_DIR}/{name}"
+        return self._create(f"{ROWS_DIR}/{name}", data, on_trouble=self._tell)
 
+    def _create(self, path: str, data: bytes, on_trouble: Callable[[Failure], None] | None = None) -> bool:
         def put(client: Client) -> bool:
             from obstore.exceptions import AlreadyExistsError, PreconditionError
 
@@ -115,7 +116,7 @@ class BucketStore(Store):
                     raise taken from None
             return True
 
-        return self._try(path, "written", put, _PUT_SECONDS, on_trouble=self._tell)
+        return self._try(path, "written", put, _PUT_SECONDS, on_trouble=on_trouble)
 
     def _tell(self, failure: Failure) -> None:
         """Whoever looks at a trial that seems to hang should know what it waits for."""
@@ -144,6 +145,17 @@ class BucketStore(Store):
             _PUT_SECONDS,
         )
         return f"{self._location}/{name}"
+
+    def create(self, name: str, data: bytes) -> bool:
+        """Write an object unless there is one of that name; one with the same bytes counts as written.
+
+        Raises StoreError.
+        """
+        return self._create(name, data)
+
+    def discard(self, name: str) -> None:
+        """Remove an object, if it is there. Raises StoreError."""
+        self._delete(name, [name])
 
     def keep_only(self, folder: str, names: Collection[str]) -> None:
         """Remove objects that an earlier run left in a folder of derived ones, of the kinds that were written now.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 
@@ -59,11 +60,23 @@ class Certificate:
     """Different trainer revisions among accepted rows."""
     digests: tuple[str, ...]
     """Different digests of images among the pods that made accepted rows, as far as they are known."""
+    waiting: Mapping[str, str] = field(default_factory=dict)
+    """Stages that may still get trials which nobody knows yet, and why."""
+    incomplete_choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Stages that were chosen from an earlier one before that was complete, and which of its trials it lacked then."""
 
     @property
     def complete(self) -> bool:
-        """Whether every expected trial has exactly one accepted row."""
-        return self.accepted == self.expected
+        """Whether every expected trial has exactly one accepted row, and no more trials are to come."""
+        return self.accepted == self.expected and not self.waiting
+
+    @property
+    def without_result(self) -> dict[str, str]:
+        """Each trial that has no accepted row, and what is known of it."""
+        found = dict.fromkeys(self.missing, "")
+        for word, items in (("failed", self.failed), ("interrupted", self.interrupted), ("shared", self.shared)):
+            found |= {item.trial: f"{word}: {item.reason}" for item in items}
+        return found
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, ``complete`` first."""

@@ -98,6 +98,17 @@ class FolderStore(Store):
         self._publish(Path(name), data, replace=True)
         return str(self.root / name)
 
+    def create(self, name: str, data: bytes) -> bool:
+        """Write a file unless there is one of that name. Raises StoreError."""
+        return self._publish(Path(name), data, replace=False)
+
+    def discard(self, name: str) -> None:
+        """Remove a file, if it is there. Raises StoreError."""
+        try:
+            (self.root / name).unlink(missing_ok=True)
+        except OSError as error:
+            raise StoreError(f"{self.root / name}: can't be removed: {error.strerror}") from error
+
     def keep_only(self, folder: str, names: Collection[str]) -> None:
         """Remove files that an earlier run left in a folder of derived ones, of the kinds that were written now.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
 from kgen.names import ROW_SUFFIX, ROWS_DIR, TEMPORARY_PREFIX
@@ -37,6 +37,8 @@ class Fetched:
     """Files that were not here before."""
     only_here: int = 0
     """Files of the copy that the source does not have: of a run here, or of results that were deleted there."""
+    there: frozenset[str] = field(default=frozenset(), repr=False, compare=False)
+    """Names of all files of the source."""
 
     def and_one(self, size: int, on_progress: Callable[[Fetched], None] | None) -> Fetched:
         """This and one more of that size, which is told."""
@@ -57,7 +59,7 @@ def fetch(source: Source, target: FolderStore, on_progress: Callable[[Fetched], 
     here = {file.name: file.size for file in target.row_files()}
     sizes = {file.name: file.size for file in source.row_files() if is_row_file(file.name)}
     wanted = [name for name, size in sizes.items() if here.get(name) != size]
-    so_far = Fetched(0, 0, len(wanted), len(here.keys() - sizes.keys()))
+    so_far = Fetched(0, 0, len(wanted), len(here.keys() - sizes.keys()), frozenset(sizes))
     pending: deque[Future[int]] = deque()
 
     def write(name: str, data: bytes) -> int:

@@ -76,6 +76,14 @@ class Store(abc.ABC):
         """Write a derived file, replacing an older one in one step; returns its place as users know it."""
 
     @abc.abstractmethod
+    def create(self, name: str, data: bytes) -> bool:
+        """Write a file that is written once, whole. False if that name is taken (what is there is left as it is)."""
+
+    @abc.abstractmethod
+    def discard(self, name: str) -> None:
+        """Remove a file; none of that name is no error."""
+
+    @abc.abstractmethod
     def keep_only(self, folder: str, names: Collection[str]) -> None:
         """Remove files that an earlier run left in a folder of derived ones, of the kinds that were written now."""
 

@@ -14,8 +14,9 @@ from kgen.render.tools import tool_selector
 from kgen.status import State
 from kgen.sweep import SweepSpec
 from kgen.sweep.sweepspec import Scheme
-from kgen.workflow.observe import SeenSweep, see_sweep, selector
+from kgen.workflow.observe import SeenSweep, see_sweep
 from kgen.workflow.results import far_results
+from kgen.workflow.stored import selector
 from kgen.workflow.submitting import end_submit_job
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from kgen.packs import Pack
 from kgen.plan import Action
 from kgen.render import render_packs
 from kgen.render.manifest import Manifest
-from kgen.status import Fuse, Object, State, Verdict
+from kgen.status import Fuse, Object, State, TrialStatus, Verdict
 from kgen.workflow.follow import Following
 from kgen.workflow.observe import SeenSweep, SeenTrial
 from kgen.workflow.prepare import Prepared
@@ -83,20 +83,23 @@ def submit_attached(
     again: str,
     max_failures: int | None = None,
     since: datetime | None = None,
+    stage: str = "",
+    earlier: Sequence[TrialStatus] = (),
     clock: Callable[[], float] = time.monotonic,
 ) -> Attached:
     """Carry out the plan and stay until its end: hold Jobs over ``execution.max_parallel`` back, and stop early when
     trials can't start or all fail for one cause. What waits then is deleted, so that its GPUs are free.
 
-    ``since`` is when this submission began, if that was in another process: what failed later is its own. Raises as
+    ``since`` is when this submission began, if that was in another process: what failed later is its own. Of a sweep
+    with stages ``stage`` is that of the part, and ``earlier`` trials count for when to stop, too. Raises as
     :func:`submit` does.
     """
     store(prepared, api, on_event)
     hand_over(prepared.config_maps, api, on_event, again=again)
     remove(api, prepared.spec.name, prepared.replaced(), on_event, again=again)
     drop_outdated(prepared, api)
-    with Following(api, prepared.spec.name, prepared.spec, on_trouble=watcher.say) as following:
-        attachment = _Attachment(prepared, api, on_event, following, again, since)
+    with Following(api, prepared.spec.name, prepared.spec, stage=stage, on_trouble=watcher.say) as following:
+        attachment = _Attachment(prepared, api, on_event, following, again, since, earlier)
         try:
             return attachment.stay(watcher, Fuse(max_failures), clock)
         except KeyboardInterrupt:
@@ -119,6 +122,7 @@ class _Attachment:
         following: Following,
         again: str,
         since: datetime | None,
+        earlier: Sequence[TrialStatus],
     ) -> None:
         self._api = api
         self._spec = prepared.spec
@@ -128,6 +132,7 @@ class _Attachment:
         self._limit = prepared.spec.max_parallel
         self._held = prepared.having(Action.CREATE, Action.REPLACE)
         self.wanted = len(self._held)
+        self._earlier = earlier
         self._coming = list(self._held)
         """Jobs that are not seen yet."""
         failed = {item.trial.id for item in prepared.plan.planned if item.action is Action.FAILED}
@@ -145,7 +150,10 @@ class _Attachment:
             self._coming = [job for job in self._coming if job.name not in self._following.met_jobs]
             watcher.show(seen, changed)
             ignored = self._failed_before.union(*(job.trials for job in self._coming))
-            verdict = fuse.see([t.status for t in seen.asked if t.id not in ignored], clock())
+            now = {t.id: t.status for t in seen.asked}
+            counted = [status for trial, status in now.items() if trial not in ignored]
+            counted += [status for status in self._earlier if status.trial not in now]
+            verdict = fuse.see(counted, clock())
             if verdict.stop:
                 seen = self._settle(seen)
             broom.sweep(seen, verdict)

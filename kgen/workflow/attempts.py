@@ -11,7 +11,7 @@ from kgen.status import Object, Seen, State, group_by_trial, is_pack, read, stat
 from kgen.status.ending import why_ended
 from kgen.status.pack import why_failed_there
 from kgen.status.pods import Pod
-from kgen.workflow.observe import trials_selector
+from kgen.workflow.stored import trials_selector
 
 if TYPE_CHECKING:
     from kgen.backends.kubernetes.api import Api

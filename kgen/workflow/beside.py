@@ -7,7 +7,6 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import kgen
@@ -20,9 +19,10 @@ from kgen.results.store import Store
 from kgen.sweep import SweepSpec
 from kgen.sweep.sweepspec import Scheme
 from kgen.workflow.attempts import seen_attempts
+from kgen.workflow.choices import choices_of, held_choices, keep_in_step
 from kgen.workflow.collect import Collected, collect_sweep
 from kgen.workflow.report import draw_report
-from kgen.workflow.results import stored_sweep
+from kgen.workflow.results import mounted, stored_sweep
 from kgen.workflow.store import store_of
 
 if TYPE_CHECKING:
@@ -49,7 +49,9 @@ class Beside:
 def collect_beside(api: Api, name: str) -> Beside:
     """Collect one sweep of the namespace, whose results this pod has. Raises InputError, StoreError, ClusterError."""
     spec = _as_mounted(stored_sweep(api, name))
-    return _collect(spec, store_of(spec), seen_attempts(api, name))
+    store = store_of(spec)
+    keep_in_step(store, held_choices(api, spec))
+    return _collect(spec, store, seen_attempts(api, name))
 
 
 def collect_all(api: Api) -> Iterator[Beside]:
@@ -73,6 +75,7 @@ def _collect_new(api: Api, name: str) -> Beside:
         return Beside(name, skipped=skipped)
     spec = _as_mounted(asked)
     store, pods = store_of(spec), seen_attempts(api, name)
+    keep_in_step(store, held_choices(api, spec))
     before = _inputs(spec, store, pods)
     if _last(store) == before and store.exists(_PAGE):
         return Beside(name, store.location)
@@ -92,11 +95,11 @@ def _collect(spec: SweepSpec, store: Store, pods: Sequence[PodSeen]) -> Beside:
 def _why_not(spec: SweepSpec) -> str:
     """Why the results of a sweep are none of this pod's; empty where they are."""
     location = spec.location
-    mounted = os.environ.get(names.ENV_CLAIM, "")
+    claim = os.environ.get(names.ENV_CLAIM, "")
     if location.scheme is Scheme.FOLDER:
         return f"its results lie in {location}, a folder of its pods"
-    if location.scheme is Scheme.PVC and location.root != mounted:
-        return f"its results lie in the claim {location.root}, here is {mounted or 'none'}"
+    if location.scheme is Scheme.PVC and location.root != claim:
+        return f"its results lie in the claim {location.root}, here is {claim or 'none'}"
     return ""
 
 
@@ -105,20 +108,21 @@ def _as_mounted(spec: SweepSpec) -> SweepSpec:
     location = spec.location
     if location.scheme is not Scheme.PVC:
         return spec
-    mounted = os.environ.get(names.ENV_CLAIM, "")
-    if mounted != location.root:
+    here = mounted(spec)
+    if here is None:
         raise InputError.of(
-            "the environment", names.ENV_CLAIM, mounted or "nothing",
+            "the environment", names.ENV_CLAIM, os.environ.get(names.ENV_CLAIM, "") or "nothing",
             f"{location.root}, the claim of {spec.name}'s results, mounted at {RESULTS_MOUNT}",
         )  # fmt: skip
-    return spec.with_results((Path(RESULTS_MOUNT) / location.path).parent)
+    return here
 
 
 def _inputs(spec: SweepSpec, store: Store, pods: Sequence[PodSeen]) -> str:
     """A digest of everything that a collection is made from: one listing, no row is read."""
     files = sorted((file.name, file.size, file.modified_ns) for file in store.row_files())
     seen = sorted(json.dumps(asdict(pod), default=str, sort_keys=True) for pod in pods)
-    parts = [kgen.__version__, spec.text, spec.trainer.file_hashes(), files, seen]
+    choices = [sorted(choices_of(spec, store).items())] if spec.stages else []
+    parts = [kgen.__version__, spec.text, spec.trainer.file_hashes(), files, seen, *choices]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 

@@ -8,23 +8,15 @@ from collections.abc import Callable, Set
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
+from kgen import names
 from kgen.backends.kubernetes.failure import ApiError
 from kgen.backends.kubernetes.objects import Kind
 from kgen.backends.kubernetes.watch import Mirror, Type
 from kgen.status import UNREAD, Object, State, trials_of
 from kgen.sweep import SweepSpec
-from kgen.workflow.observe import (
-    Objects,
-    SeenSweep,
-    SeenTrial,
-    asked_by,
-    assemble,
-    needs_events,
-    no_sweep,
-    stored_spec,
-    trials_selector,
-)
+from kgen.workflow.observe import Objects, SeenSweep, SeenTrial, asked_by, assemble, needs_events, read_known
 from kgen.workflow.rows import RowReader, SeenRows
+from kgen.workflow.stored import no_sweep, stored_spec, trials_selector
 
 if TYPE_CHECKING:
     from kgen.backends.kubernetes.api import Api
@@ -44,16 +36,20 @@ class Following:
         name: str,
         spec: SweepSpec | None,
         *,
+        stage: str = "",
         on_trouble: Callable[[str], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """With a ``stage`` only its Jobs are seen, and ``spec`` is a part of it. Of a sweep with stages more becomes
+        known while it is followed: choices and Jobs are looked at again when there is a Job that nobody asked for."""
         self._api = api
         self._name = name
         self._spec = spec
         self._on_trouble = on_trouble
         self._clock = clock
         self._stack = contextlib.ExitStack()
-        self._mirror = Mirror(api, trials_selector(name), on_trouble=on_trouble)
+        chosen = f",{names.LABEL_STAGE}={stage}" if stage else ""
+        self._mirror = Mirror(api, trials_selector(name) + chosen, on_trouble=on_trouble)
         self._events: Mirror | None = None
         self._wanting_events: float | None = None
         self._may_read_events = True
@@ -81,7 +77,7 @@ class Following:
             raise no_sweep(self._api, self._name)
         for job in jobs:
             self._meet(job)
-        self._read_rows()
+        self._read()
         self._changed()
         return self
 
@@ -107,22 +103,34 @@ class Following:
             self._seen = assemble(self._api.namespace, self._name, self._spec, objects, self._rows, self._trials)
         return self._seen
 
+    def look_again(self) -> SeenSweep:
+        """The sweep now, of one with stages with what has become known meanwhile."""
+        if self._has_stages:
+            self._read()
+            self._seen = None
+        return self.see()
+
     def wait(self, timeout: float) -> list[SeenTrial]:
         """The trials that changed what is shown of them, at most after ``timeout`` seconds; maybe none."""
-        ended = False
+        ended = new = False
         due = self._rows_due()
         changes = self._mirror.changes(timeout if due is None else max(0.0, min(timeout, due - self._clock())))
         if self._events is not None:
             self._events.changes(0)
         for change in changes:
             if change.kind is Kind.JOB:
+                new = new or not {*self._trials, *self._met}.issuperset(trials_of(change.item))
                 trials = self._meet(change.item)
                 (self._deleted.update if change.type is Type.DELETED else self._deleted.difference_update)(trials)
                 ended = ended or bool(change.item.get("status", {}).get("conditions"))
-        if ended or (due is not None and self._clock() >= due):
-            self._read_rows()
+        if ended or (new and self._has_stages) or (due is not None and self._clock() >= due):
+            self._read()
         self._seen = None
         return self._changed()
+
+    @property
+    def _has_stages(self) -> bool:
+        return self._spec is not None and bool(self._spec.stages)
 
     def _meet(self, job: Object) -> tuple[str, ...]:
         """Remember that it was there; gives its trials."""
@@ -136,8 +144,16 @@ class Following:
         runs = any(trial.pack and trial.status.state is State.RUNNING for trial in self.see().trials)
         return self._rows_read + _ROWS_AGAIN if runs else None
 
-    def _read_rows(self) -> None:
-        before, self._rows = self._rows, self._reader.read()
+    def _read(self) -> None:
+        """The rows; of a sweep with stages first which trials it has by now."""
+        before = self._rows
+        if self._has_stages and self._spec is not None:
+            config = stored_spec(self._api, self._name)[1]
+            jobs = self._mirror.objects(Kind.JOB)
+            self._spec, self._rows, _ = read_known(self._api, self._spec, config, jobs, reader=self._reader)
+            self._trials = asked_by(self._spec)
+        else:
+            self._rows = self._reader.read()
         self._rows_read = self._clock()
         if self._rows.trouble and self._rows.trouble != before.trouble and self._on_trouble is not None:
             self._on_trouble(self._rows.trouble)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from kgen import names
 from kgen.backends.kubernetes.failure import ApiError
@@ -13,7 +13,7 @@ from kgen.errors import InputError
 from kgen.render.tools import Tool, tool_job
 from kgen.sweep import SweepSpec
 from kgen.sweep.sweepspec import Scheme
-from kgen.workflow.prepare import Prepared
+from kgen.workflow.prepare_stages import PreparedSweep
 from kgen.workflow.submit import OnEvent, store
 from kgen.workflow.submitting import at_work
 
@@ -34,7 +34,13 @@ _COLLECT_KEPT_SECONDS: Final = 24 * 3600
 
 
 def submit_job(
-    prepared: Prepared, api: Api, on_event: OnEvent, *, flags: Sequence[str], image: str = "", service_account: str = ""
+    prepared: PreparedSweep,
+    api: Api,
+    on_event: OnEvent,
+    *,
+    flags: Sequence[str],
+    image: str = "",
+    service_account: str = "",
 ) -> Begun:
     """Store the sweep, then start the Job that submits it and stays; one that is at work is left at it.
 
@@ -51,7 +57,9 @@ def submit_job(
         )  # fmt: skip
     check_account(api, account)
     command = ("kgen", "submit", f"sweep/{spec.name}", "--wait", "--in-cluster", "--yes", *flags)
-    tool = Tool.of(spec, names.COMPONENT_SUBMIT, command, image=image, service_account=account)
+    # Of one stage nothing is read and nothing written there: then the pod goes wherever there is room.
+    results = _results(spec) if spec.stages else {}
+    tool = Tool.of(spec, names.COMPONENT_SUBMIT, command, image=image, service_account=account, **results)
     store(prepared, api, on_event)
     job = tool_job(tool, name, api.namespace, backoff_limit=_SUBMIT_ATTEMPTS, final_codes=FINAL_CODES)
     return begin(api, job)
@@ -64,16 +72,8 @@ def collect_job(api: Api, spec: SweepSpec, *, image: str = "", service_account: 
     """
     account = service_account or COLLECTOR_ACCOUNT
     check_account(api, account)
-    location = spec.location
-    tool = Tool.of(
-        spec,
-        names.COMPONENT_COLLECT,
-        ("kgen", "collect", f"sweep/{spec.name}", "--in-cluster"),
-        image=image,
-        service_account=account,
-        claim=location.root if location.scheme is Scheme.PVC else "",
-        volumes=spec.kubernetes.volumes if location.scheme is Scheme.FOLDER else (),
-    )
+    command = ("kgen", "collect", f"sweep/{spec.name}", "--in-cluster")
+    tool = Tool.of(spec, names.COMPONENT_COLLECT, command, image=image, service_account=account, **_results(spec))
     name = names.tool_name(names.COMPONENT_COLLECT, spec.name)
     return begin(
         api,
@@ -86,6 +86,15 @@ def collect_job(api: Api, spec: SweepSpec, *, image: str = "", service_account: 
             ttl_seconds=_COLLECT_KEPT_SECONDS,
         ),
     )
+
+
+def _results(spec: SweepSpec) -> dict[str, Any]:
+    """What a pod mounts so that it has a sweep's results: fields of Tool."""
+    location = spec.location
+    return {
+        "claim": location.root if location.scheme is Scheme.PVC else "",
+        "volumes": spec.kubernetes.volumes if location.scheme is Scheme.FOLDER else (),
+    }
 
 
 def stay_with(api: Api, begun: Begun, on_line: Callable[[bytes], None], on_status: Callable[[str], None]) -> ToolEnded:

@@ -16,8 +16,9 @@ from kgen.backends.kubernetes.objects import Kind, path_of
 from kgen.errors import ClusterError, InputError, StoreError
 from kgen.status.pods import Pod
 from kgen.workflow.named import Named, see_named
-from kgen.workflow.observe import SeenTrial, stored_spec
+from kgen.workflow.observe import SeenTrial
 from kgen.workflow.results import far_results
+from kgen.workflow.stored import stored_spec
 
 if TYPE_CHECKING:
     from kgen.backends.kubernetes.api import Api

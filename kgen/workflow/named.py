@@ -10,17 +10,8 @@ from kgen import names
 from kgen.backends.kubernetes.objects import Kind, list_events, list_objects
 from kgen.errors import InputError
 from kgen.status import Object, group_by_trial, read, trials_of
-from kgen.workflow.observe import (
-    Objects,
-    SeenTrial,
-    assemble,
-    see_sweeps,
-    selector,
-    stored_spec,
-    sweep_of,
-    trial_or_pack,
-)
-from kgen.workflow.rows import read_rows
+from kgen.workflow.observe import Objects, SeenTrial, assemble, read_known, see_sweeps, trial_or_pack
+from kgen.workflow.stored import selector, stored_spec, sweep_of
 
 if TYPE_CHECKING:
     from kgen.backends.kubernetes.api import Api
@@ -62,8 +53,9 @@ def see_named(api: Api, given: str) -> Named:
     found = list_events(api, names.job_name(sweeps[0], trial_or_pack(first)))
     grouped = group_by_trial(jobs, pods, found)
     events = sorted((event for trial in trials[:1] for event in grouped[trial].events), key=read.event_time)
-    spec = stored_spec(api, sweeps[0])[0]
-    seen = assemble(api.namespace, sweeps[0], spec, Objects(None, jobs, pods, events), read_rows(spec))
+    stored, config, _ = stored_spec(api, sweeps[0])
+    spec, rows, _ = read_known(api, stored, config, jobs)
+    seen = assemble(api.namespace, sweeps[0], spec, Objects(None, jobs, pods, events), rows)
     by_id = {trial.id: trial for trial in seen.trials}
     return Named(sweeps[0], tuple(by_id[trial] for trial in trials), events)
 

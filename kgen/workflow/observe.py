@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from kgen import names
 from kgen.backends.kubernetes.failure import ApiError
-from kgen.backends.kubernetes.objects import Kind, list_events, list_objects, path_of
-from kgen.errors import ClusterError, InputError
+from kgen.backends.kubernetes.objects import Kind, list_events, list_objects
+from kgen.errors import InputError
 from kgen.plan import JobSeen
-from kgen.render.sweep_object import sweep_from_objects
 from kgen.spec import TrialSpec, Value, load_json
 from kgen.status import (
     UNREAD,
@@ -33,10 +33,23 @@ from kgen.status import (
     trials_of,
 )
 from kgen.sweep import SweepSpec, expand
-from kgen.workflow.rows import SeenRows, read_rows
+from kgen.workflow.known import known, stage_of
+from kgen.workflow.rows import RowReader, SeenRows, read_rows
+from kgen.workflow.stored import (
+    IS_TRIAL,
+    MANAGED,
+    list_config_maps,
+    list_sweeps,
+    no_sweep,
+    parse,
+    stored_spec,
+    sweep_of,
+    trials_selector,
+)
 
 if TYPE_CHECKING:
     from kgen.backends.kubernetes.api import Api
+    from kgen.results.store import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +70,8 @@ class SeenTrial:
     """That made its result."""
     pack: tuple[str, ...] = ()
     """All trials of its Job, where that is one of several trials."""
+    stage: str = ""
+    """Of the file, or as its Job says; empty for an orphan without one."""
 
     @property
     def job_name(self) -> str:
@@ -98,7 +113,7 @@ class SeenSweep:
     name: str
     namespace: str
     spec: SweepSpec | None
-    """From the sweep's ConfigMap; None where that is gone."""
+    """From the sweep's ConfigMap, with the parts of all stages that are known; None where that is gone."""
     trials: tuple[SeenTrial, ...]
     """Those of the file in its order, then the orphans."""
     created: datetime | None
@@ -129,6 +144,11 @@ class SeenSweep:
         return all(trial.status.state.ended for trial in self.asked)
 
     @property
+    def has_left_something(self) -> bool:
+        """Whether a Job of it has ended, so that there may be results."""
+        return any(job.has_ended for job in self.jobs.values())
+
+    @property
     def succeeded(self) -> bool:
         """Whether every trial that the file asks for has a result, as far as can be known."""
         return all(trial.has_result for trial in self.asked)
@@ -144,24 +164,6 @@ class Objects:
     events: Sequence[Object] = ()
     deleted: frozenset[str] = frozenset()
     """Trials whose Jobs were there before."""
-
-
-def list_config_maps(api: Api, sweep: str) -> list[Object]:
-    """The ConfigMaps of a sweep: its file, its sources, the trials of its packs. Raises ClusterError."""
-    return list_objects(api, Kind.CONFIG_MAP, selector(sweep))[0]
-
-
-def selector(sweep: str) -> str:
-    """The label selector of everything of a sweep."""
-    return f"{names.LABEL_SWEEP}={sweep}"
-
-
-def trials_selector(sweep: str) -> str:
-    """Selects the Jobs and pods of a sweep's trials, and not those in which kgen itself works for it."""
-    return f"{selector(sweep)},{_IS_TRIAL}"
-
-
-_IS_TRIAL = f"{names.LABEL_COMPONENT}={names.COMPONENT_TRIAL}"
 
 
 def jobs_of(trials: Iterable[SeenTrial]) -> dict[str, list[SeenTrial]]:
@@ -181,15 +183,40 @@ def see_sweep(api: Api, name: str, *, labels: str = "", reasons: bool = True) ->
     with ThreadPoolExecutor(2) as beside:  # the server works at one list while the other is read, and a bucket, too
         listing = beside.submit(list_objects, api, Kind.POD, trials_selector(name))
         spec, config, trouble = stored_spec(api, name)
-        reading = beside.submit(read_rows, spec)
+        reading = None if spec is not None and spec.stages else beside.submit(read_rows, spec)
         jobs = _list_jobs(api, trials_selector(name), labels)
-        pods, rows = listing.result()[0], reading.result()
+        if reading is None:
+            spec, rows, trouble = read_known(api, spec, config, jobs, trouble)
+        else:
+            rows = reading.result()
+        pods = listing.result()[0]
     if config is None and not jobs:
         raise no_sweep(api, name)
     events = list_events(api, f"{name}-") if reasons and needs_events(jobs, pods) else []
     seen = assemble(api.namespace, name, spec, Objects(config, jobs, pods, events), rows)
     seen = replace(seen, trouble=trouble)
     return _with_jobs(seen) if labels else seen
+
+
+def read_known(
+    api: Api,
+    spec: SweepSpec | None,
+    config: Object | None,
+    jobs: Sequence[Object],
+    trouble: str = "",
+    reader: RowReader | None = None,
+) -> tuple[SweepSpec | None, SeenRows, str]:
+    """A sweep with the parts of all stages that are known, its rows, and what is wrong with its file or its choices.
+
+    Raises ClusterError, StoreError for a folder that can't be read.
+    """
+    reader = RowReader(spec) if reader is None else reader
+    if spec is not None:
+        try:
+            spec = known(spec, config, jobs, partial(list_config_maps, api, spec.name), reader.store())
+        except InputError as error:
+            trouble = str(error).splitlines()[0]
+    return spec, reader.read(spec), trouble
 
 
 def _list_jobs(api: Api, own: str, labels: str) -> list[Object]:
@@ -208,85 +235,55 @@ def _with_jobs(seen: SeenSweep) -> SeenSweep:
     return replace(seen, trials=tuple(trial for trial in seen.trials if trial.job is not None))
 
 
-def no_sweep(api: Api, name: str) -> InputError:
-    """That there is no sweep of that name, and which there are. Raises ClusterError."""
-    return InputError.of("the command line", "SWEEP", name, f"a sweep in namespace {api.namespace}{_others(api)}")
+def see_existing(
+    api: Api, spec: SweepSpec, *, stage: str = "", store: Store | None = None, without: Collection[str] = ()
+) -> SeenSweep:
+    """What is there of a sweep file's sweep: maybe nothing. The file is the one given, not the one stored, with the
+    parts of all stages that are known; or only that of one ``stage``.
 
-
-def see_existing(api: Api, spec: SweepSpec) -> SeenSweep:
-    """What is there of a sweep file's sweep: maybe nothing. The file is the one given, not the one stored."""
-    jobs = list_objects(api, Kind.JOB, trials_selector(spec.name))[0]
-    pods = list_objects(api, Kind.POD, trials_selector(spec.name))[0] if jobs else []
+    ``store`` has its results where this process reaches them by another way than the file says; choices of the stages
+    ``without`` are passed over, because they are to be made anew. Raises InputError for a choice that was made for
+    another file.
+    """
+    chosen = trials_selector(spec.name) + (f",{names.LABEL_STAGE}={stage}" if stage else "")
+    jobs = list_objects(api, Kind.JOB, chosen)[0]
+    pods = list_objects(api, Kind.POD, chosen)[0] if jobs else []
     events = list_events(api, f"{spec.name}-") if needs_events(jobs, pods) else []
-    return assemble(api.namespace, spec.name, spec, Objects(None, jobs, pods, events), read_rows(spec))
+    reader, config = RowReader(spec, store), None
+    if spec.stages:
+        config = stored_spec(api, spec.name)[1]
+        spec = known(spec, config, jobs, partial(list_config_maps, api, spec.name), reader.store(), without)
+    return assemble(api.namespace, spec.name, spec, Objects(config, jobs, pods, events), reader.read(spec))
 
 
 def see_sweeps(api: Api, *, labels: str = "") -> list[SeenSweep]:
     """Every sweep of the namespace, by name; with ``labels`` only trials whose Jobs have these. Raises as
     :func:`see_sweep`."""
-    managed = f"{names.LABEL_MANAGED_BY}={names.FIELD_MANAGER}"
-    trials = f"{managed},{_IS_TRIAL}"
-    configs = {sweep_of(c): c for c in list_objects(api, Kind.CONFIG_MAP, f"{managed},{_IS_SWEEP}")[0]}
+    trials = f"{MANAGED},{IS_TRIAL}"
+    configs = list_sweeps(api)
     jobs: dict[str, list[Object]] = {name: [] for name in configs}
     pods: dict[str, list[Object]] = {name: [] for name in configs}
-    for by_sweep, found in (
+    for by_sweep, listed in (
         (jobs, _list_jobs(api, trials, labels)),
         (pods, list_objects(api, Kind.POD, trials)[0]),
     ):
-        for item in found:
+        for item in listed:
             by_sweep.setdefault(sweep_of(item), []).append(item)
-    parsed = {name: _parse(api, configs[name]) if name in configs else (None, "") for name in sorted(jobs)}
+    parsed = {name: parse(api, configs[name]) if name in configs else (None, "") for name in sorted(jobs)}
     with ThreadPoolExecutor(_READERS) as readers:  # so that a bucket that does not answer is waited for once
-        rows = readers.map(read_rows, [spec for spec, _ in parsed.values()])
-        seen = []
-        for (name, (spec, trouble)), seen_rows in zip(parsed.items(), rows, strict=True):
-            objects = Objects(configs.get(name), jobs[name], pods.get(name, []))
-            seen.append(replace(assemble(api.namespace, name, spec, objects, seen_rows), trouble=trouble))
+        found = {
+            name: readers.submit(read_known, api, spec, configs.get(name), jobs[name], trouble)
+            for name, (spec, trouble) in parsed.items()
+        }
+    seen = []
+    for name, reading in found.items():
+        spec, rows, trouble = reading.result()
+        objects = Objects(configs.get(name), jobs[name], pods.get(name, []))
+        seen.append(replace(assemble(api.namespace, name, spec, objects, rows), trouble=trouble))
     return [_with_jobs(sweep) for sweep in seen] if labels else seen
 
 
 _READERS = 8
-_IS_SWEEP = f"{names.LABEL_COMPONENT}={names.COMPONENT_SWEEP}"
-
-
-def stored_spec(api: Api, name: str) -> tuple[SweepSpec | None, Object | None, str]:
-    """The sweep as its ConfigMap holds it, and the ConfigMap; None where there is none, and why it can't be read."""
-    found = [
-        c
-        for c in list_objects(api, Kind.CONFIG_MAP, f"{selector(name)},{_IS_SWEEP}")[0]
-        if c["metadata"]["name"] == names.sweep_config_map(name)
-    ]
-    if not found:
-        return None, None, ""
-    spec, trouble = _parse(api, found[0])
-    return spec, found[0], trouble
-
-
-def _parse(api: Api, config: Object) -> tuple[SweepSpec | None, str]:
-    """The sweep, or why there is none in it: somebody edited it, or it was written by a newer kgen. One bad sweep must
-    not hide the others, nor its own Jobs."""
-    files = config.get("data", {}).get("files")
-    try:
-        found = api.get(path_of(api, Kind.CONFIG_MAP, files)) if files else None
-    except ApiError as error:
-        if error.status != 404:
-            raise
-        found = None
-    try:
-        return sweep_from_objects(config, found), ""
-    except (ClusterError, InputError) as error:
-        why = str(error).splitlines()[0]
-        return None, f"configmap/{config['metadata']['name']} holds no sweep that this kgen can read: {why}"
-
-
-def _others(api: Api) -> str:
-    found = sorted({sweep_of(c) for c in list_objects(api, Kind.CONFIG_MAP, _IS_SWEEP)[0]})
-    return f": {', '.join(found[:10])}" if found else ", where there is none yet"
-
-
-def sweep_of(item: Object) -> str:
-    """The sweep of an object, as its label says."""
-    return str(item["metadata"].get("labels", {}).get(names.LABEL_SWEEP, ""))
 
 
 def needs_events(jobs: Iterable[Object], pods: Iterable[Object]) -> bool:
@@ -337,10 +334,11 @@ def assemble(
         status = status_of(trial, job, pods, group.events if group else (), row, deleted=trial in objects.deleted)
         wanted = expected.get(trial)
         parameters, seed = (wanted.parameters, wanted.seed) if wanted else _annotated(job)
-        known = row if isinstance(row, Row) else None
+        own = row if isinstance(row, Row) else None
         shared = job or next(iter(pods), None)
         pack = trials_of(shared) if shared is not None and is_pack(shared) else ()
-        found.append(SeenTrial(trial, parameters, seed, status, job, pods, wanted, known, image, pack))
+        stage = stage_of(shared) if wanted is None else wanted.stage
+        found.append(SeenTrial(trial, parameters, seed, status, job, pods, wanted, own, image, pack, stage))
     created = [read.moment(item, "metadata", "creationTimestamp") for item in _owned(objects)]
     return SeenSweep(
         name,

@@ -10,7 +10,6 @@ from kgen.errors import InputError
 from kgen.packs import Pack, PackThere, pack_id, packs
 from kgen.plan import Action, Plan
 from kgen.render.manifest import Manifest
-from kgen.render.merge import TRIALS_VOLUME
 from kgen.spec import Packing, TrialSpec
 from kgen.status import Object, is_pack, read, trials_of
 from kgen.sweep import SweepSpec
@@ -57,12 +56,6 @@ def _trials_in(config_map: Object) -> tuple[str, ...]:
         return tuple(str(json.loads(line)["id"]) for line in lines)
     except (LookupError, TypeError, ValueError):
         return ()
-
-
-def mounted(job: Object) -> str:
-    """Name of the ConfigMap from which a pack's Job has its trials; empty for that of a single trial."""
-    volumes = read.items(job, "spec", "template", "spec", "volumes")
-    return next((read.text(v, "configMap", "name") for v in volumes if read.text(v, "name") == TRIALS_VOLUME), "")
 
 
 def refuse_packs(spec: SweepSpec, jobs: Iterable[Manifest], alone: Collection[str]) -> None:

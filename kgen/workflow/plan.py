@@ -3,33 +3,112 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING
 
 from kgen.backends.local.devices import Slot, slots
+from kgen.names import DEFAULT_STAGE
 from kgen.plan import Plan, Seen, plan
 from kgen.spec import Packing, TrialSpec
 from kgen.sweep import SweepSpec, expand
+from kgen.sweep.sweepspec import Stage
 from kgen.workflow.store import store_of
 
 if TYPE_CHECKING:
     from kgen.results.collect import Observed
 
 
+@dataclass(frozen=True, slots=True)
+class StagePlan:
+    """What a run would do about one stage, as far as it can be known."""
+
+    name: str
+    plans: tuple[Plan, ...]
+    """Of its trials that are known; those of a search one for each budget."""
+    outlook: str = ""
+    """What it will train beyond these, in words; empty where all of its trials are known."""
+    unknown: int = 0
+    """At the most so many trials."""
+    steps: int | None = 0
+    """Of each of these, at the most; None without a cap."""
+
+    @property
+    def trials(self) -> int:
+        """All of the stage, those that are not known at the most."""
+        return sum(len(made.planned) for made in self.plans) + self.unknown
+
+    @property
+    def worst_steps(self) -> int | None:
+        """Training steps if no trial that is left stops early; None without a cap."""
+        known = [made.worst_steps for made in self.plans]
+        if self.unknown:
+            known.append(None if self.steps is None else self.steps * self.unknown)
+        return None if None in known else sum(filter(None, known))
+
+
+def title(spec: SweepSpec) -> str:
+    """Name of the sweep, and of the stage where that has one."""
+    return spec.name if spec.stages or spec.stage == DEFAULT_STAGE else f"{spec.name}, stage {spec.stage}"
+
+
 def make_plan(spec: SweepSpec) -> Plan:
-    """One action per trial of the sweep. Raises StoreError for results that can't be read. Changes nothing."""
-    return plan_on(spec, slots(spec.local.processes, spec.local.gpus))
+    """One action per trial of the sweep; of a sweep with stages, of all trials that are known.
+
+    Raises StoreError for results that can't be read, InputError for a choice that does not suit the file. Changes
+    nothing.
+    """
+    from kgen.workflow.stages import resolved
+
+    return plan_on(resolved(spec, store_of(spec)), slots(spec.local.processes, spec.local.gpus))
+
+
+def plan_stages(spec: SweepSpec) -> tuple[StagePlan, ...]:
+    """The plan of each stage of a sweep that has stages. Raises as :func:`make_plan` does. Changes nothing."""
+    from kgen.sweep.stages import most
+    from kgen.workflow.stages import resolved, unfinished
+
+    store, places = store_of(spec), slots(spec.local.processes, spec.local.gpus)
+    known = resolved(spec, store)
+    open_ended = unfinished(spec, store)
+    made = []
+    for stage in spec.stages:
+        plans = tuple(plan_on(part, places) for part in known.parts if part.stage == stage.name)
+        if stage.name not in open_ended:
+            made.append(StagePlan(stage.name, plans))
+            continue
+        unknown = max(0, most(stage, spec.stages) - sum(len(part.planned) for part in plans))
+        budget = stage.base.budget
+        made.append(StagePlan(stage.name, plans, outlook(stage, spec), unknown, budget.steps))
+    return tuple(made)
+
+
+def outlook(stage: Stage, spec: SweepSpec) -> str:
+    """What a stage whose trials are not all known will train, in words."""
+    from kgen.sweep.stages import most
+
+    trials = f"up to {_count(most(stage, spec.stages), 'trial')}"
+    if stage.search is not None:
+        return f"search ({stage.search.method}): {trials}, {_count(stage.search.parallel, 'point')} at a time"
+    assert stage.source is not None
+    repeats = stage.base.repeats
+    points = most(stage, spec.stages) // repeats
+    return f"after stage {stage.source.stage}: {_count(points, 'point')} × {_count(repeats, 'repeat')}, {trials}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
 def plan_on(spec: SweepSpec, places: Sequence[Slot]) -> Plan:
-    """The same for given slots, so that a run works off the plan that was printed."""
+    """One action per trial of a sweep, or a part of one, for given slots: a run works off the plan that was printed."""
     trials = expand(spec)
     observed = _observe(spec, trials)
     # Trials that shared a program took as long as the slowest beside them: that is nobody's pace.
     timed = () if spec.packing is Packing.FUSED else observed.values()
     done = [row.total_seconds for row in timed if row.state == "complete"]
     return plan(
-        spec.name,
+        title(spec),
         trials,
         {
             trial: (Seen.DONE if row.state == "complete" else Seen(row.state), row.reason)
@@ -48,4 +127,4 @@ def _observe(spec: SweepSpec, trials: Sequence[TrialSpec]) -> Mapping[str, Obser
         return {}  # and pyarrow, half of a plan's time, need not be imported
     from kgen.results.collect import observe
 
-    return observe(store, trials, spec.objective)
+    return observe(store, trials)

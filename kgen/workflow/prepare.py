@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from statistics import fmean
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from kgen import names
@@ -17,9 +18,11 @@ from kgen.render.manifest import Manifest
 from kgen.status import Object, State, read
 from kgen.status.pods import Pod
 from kgen.sweep import SweepSpec, expand
-from kgen.workflow.observe import SeenSweep, jobs_seen, list_config_maps, see_existing
-from kgen.workflow.packed import by_trial, mounted, packs_of, refuse_packs, refuse_rerun
+from kgen.workflow.known import mounted
+from kgen.workflow.observe import SeenSweep, jobs_seen, see_existing
+from kgen.workflow.packed import by_trial, packs_of, refuse_packs, refuse_rerun
 from kgen.workflow.reachable import local_paths
+from kgen.workflow.stored import stored_hashes
 
 if TYPE_CHECKING:
     from kgen.backends.kubernetes.api import Api
@@ -81,20 +84,25 @@ def prepare(
     rerun_stale: bool = False,
     replace_running: bool = False,
     has_file: bool = True,
+    seen: SeenSweep | None = None,
+    choices: Mapping[str, str] = MappingProxyType({}),
 ) -> Prepared:
     """Look at everything, change nothing. ``namespace`` is what the command line says, if it does; ``has_file`` whether
-    the sweep file lies on this machine, or the sweep was read back from the cluster.
+    the sweep file lies on this machine, or the sweep was read back from the cluster. Of a sweep with stages it takes
+    one part, what is ``seen`` of it, and the ``choices`` that were made: stage → JSON.
 
     Raises InputError for what can't work on a cluster, ClusterError for a cluster that can't be read.
     """
     if has_file:
         local_paths(spec)
     trials = expand(spec)
-    rendered = render(spec, trials, namespace=namespace)  # what is wrong with the file is said without a cluster
-    seen = see_existing(api, spec)
+    # What is wrong with the file is said without a cluster.
+    rendered = render(spec, trials, namespace=namespace, choices=choices)
+    seen = see_existing(api, spec) if seen is None else seen
     done = {trial.id for trial in seen.trials if trial.row is not None and trial.row.state == "complete"}
     if spec.trials_per_pod > 1 or any(trial.pack for trial in seen.trials):
-        rendered = render_packs(spec, packs_of(spec, trials, seen.trials, done), namespace=namespace)
+        packs = packs_of(spec, trials, seen.trials, done)
+        rendered = render_packs(spec, packs, namespace=namespace, choices=choices)
     jobs = by_trial(rendered.jobs, seen.trials)
     existing = jobs_seen(seen)
     wanted = {trial: JobWanted(manifest.name, manifest.spec) for trial, manifest in jobs.items()}
@@ -118,7 +126,7 @@ def prepare(
     if rerun_stale:
         refuse_rerun(made, rendered.alone)
         made = planned(stale=True)
-    stored = _stored(api, spec.name)
+    stored = stored_hashes(api, spec.name)
     by_name = {manifest.name: manifest for manifest in jobs.values()}
     creates = {jobs[trial.id].name for trial in made.pending}
     refuse_packs(spec, [manifest for name, manifest in by_name.items() if name in creates], rendered.alone)
@@ -186,9 +194,3 @@ def _mean_seconds(seen: SeenSweep) -> float | None:
             if started and ended and ended > started:
                 spans.append((ended - started).total_seconds())
     return fmean(spans) if spans else None
-
-
-def _stored(api: Api, sweep: str) -> dict[str, str]:
-    """The sweep's ConfigMaps, and the hashes of what they hold."""
-    found = list_config_maps(api, sweep)
-    return {config["metadata"]["name"]: config["metadata"]["labels"].get(names.LABEL_SPEC, "") for config in found}

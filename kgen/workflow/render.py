@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,9 +10,14 @@ from typing import Any
 
 from kgen import names
 from kgen.errors import StoreError
-from kgen.render import Manifest, Rendered, render
+from kgen.render import Manifest, Rendered, render, shared_manifests
 from kgen.sweep import SweepSpec, expand
+from kgen.sweep.sweepspec import Scheme
+from kgen.workflow.choices import WithChoices, choices_of
+from kgen.workflow.later import later_stages
 from kgen.workflow.reachable import local_paths
+from kgen.workflow.results import RESULTS_DIR
+from kgen.workflow.rows import RowReader
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +33,30 @@ class Written:
 
 
 def render_sweep(spec: SweepSpec, *, namespace: str = "") -> Rendered:
-    """What ``submit`` would send. Raises InputError for everything that can't work on a cluster."""
+    """What ``submit`` would send. Raises InputError for everything that can't work on a cluster.
+
+    Of a sweep with stages all that is known by its results, where this machine has them or a copy, or can read their
+    bucket; its notes say which stages may get more. No cluster is asked.
+    """
     local_paths(spec)
-    return render(spec, expand(spec), namespace=namespace)
+    if not spec.stages:
+        return render(spec, expand(spec), namespace=namespace)
+    known, choices, later = _known_here(spec)
+    parts = [render(part, expand(part), namespace=namespace, choices=choices) for part in known.parts]
+    shared = shared_manifests(known, namespace or spec.kubernetes.namespace, choices)
+    return Rendered.join(shared, parts, (f"stage {stage}: {why}" for stage, why in later.items()))
+
+
+def _known_here(spec: SweepSpec) -> tuple[SweepSpec, dict[str, str], dict[str, str]]:
+    """The sweep with the parts that are known without a cluster, the choices, and the stages that may get more."""
+    from kgen.workflow.stages import resolved
+
+    copy = spec.with_results(spec.folder / RESULTS_DIR) if spec.location.scheme is Scheme.PVC else spec
+    for store in (RowReader(copy).store(), None):
+        with contextlib.suppress(StoreError):  # of a bucket that can't be read from here
+            held = WithChoices(store, {})
+            return resolved(spec, held), choices_of(spec, held), later_stages(resolved(spec, held), store, {})
+    raise AssertionError("nothing is read without a store")
 
 
 def write_manifests(rendered: Rendered, sweep: str, folder: Path) -> Written:

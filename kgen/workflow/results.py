@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from kgen import names
 from kgen.errors import InputError, StoreError
 from kgen.names import SWEEP_FILE
+from kgen.render.environment import RESULTS_MOUNT
 from kgen.results.folder import FolderStore
 from kgen.results.mirror import Fetched, fetch
 from kgen.results.pods import PODS, PodSeen, merged, pods_from_bytes, stored_pods
@@ -42,6 +45,8 @@ class Opened:
     """What was copied; None where the results lie in a folder anyway."""
     pods: tuple[PodSeen, ...] = ()
     """What is known of attempts beside their rows, for the collection."""
+    choices: frozenset[str] = frozenset()
+    """Files of the choices that lie in the results themselves, and not only in the copy."""
 
 
 def open_results(
@@ -64,8 +69,12 @@ def open_results(
     """
     if spec.location.scheme is Scheme.FOLDER:
         if stored and results is None:
-            _check_is_here(spec)
+            check_is_here(spec)
         here = spec if results is None else spec.with_results(results)
+        if stored:
+            from kgen.workflow.choices import held_choices, keep_in_step
+
+            keep_in_step(FolderStore(here.results), held_choices(connect(), spec))
         pods = tuple(seen_attempts(connect(), spec.name)) if stored else ()
         return Opened(here, FolderStore(here.results), None, pods)
     here = spec.with_results(spec.folder / RESULTS_DIR if results is None else results)
@@ -73,17 +82,43 @@ def open_results(
     with far_results(spec, image=image, connect=connect, on_event=on_event) as source:
         fetched = fetch(source, target, on_event)
         pods = _stored_pods(source)
+        choices = _copy_choices(spec, source, target, connect)
     target.write(SWEEP_FILE, spec.text.encode())
     if stored or spec.location.scheme is Scheme.PVC:  # a bucket's sweep needs no cluster to be read
         pods = merged(pods, seen_attempts(connect(), spec.name))
-    return Opened(here, target, fetched, pods)
+    return Opened(here, target, fetched, pods, choices)
+
+
+def _copy_choices(
+    spec: SweepSpec, source: Store | Claim, target: FolderStore, connect: Callable[[], Api]
+) -> frozenset[str]:
+    """Choices that were made there; of a claim, which only pods can write, also those that the cluster holds."""
+    wanted = [names.choice_file(stage.name) for stage in spec.stages if stage.source is not None]
+    there = {name: _found(source, name) for name in wanted}
+    in_results = frozenset(name for name, data in there.items() if data is not None)
+    if None in there.values() and not isinstance(source, Store):
+        from kgen.workflow.choices import held_choices
+
+        held = {names.choice_file(stage): text.encode() for stage, text in held_choices(connect(), spec).items()}
+        there = {name: data or held.get(name) for name, data in there.items()}
+    for name, data in there.items():
+        if data is not None and not (target.exists(name) and target.read(name) == data):
+            target.write(name, data)
+    return in_results
+
+
+def _found(source: Store | Claim, name: str) -> bytes | None:
+    """A file of the results; None where there is none of that name."""
+    if not isinstance(source, Store):
+        return source.find(name)
+    return source.read(name) if source.exists(name) else None
 
 
 def _stored_pods(source: Store | Claim) -> tuple[PodSeen, ...]:
     """What collections inside the cluster saw of pods."""
     if isinstance(source, Store):
         return stored_pods(source)[0]
-    data = source.find(PODS)
+    data = _found(source, PODS)
     with contextlib.suppress(ValueError):  # damaged: the rows are there all the same
         return pods_from_bytes(data) if data else ()
     return ()
@@ -111,13 +146,13 @@ def far_results(
             yield claim
         return
     if location.scheme is Scheme.FOLDER:
-        _check_is_here(spec)
+        check_is_here(spec)
     yield store_of(spec)
 
 
 def stored_sweep(api: Api, name: str) -> SweepSpec:
     """The sweep of that name as the cluster holds it. Raises InputError where it holds none, ClusterError."""
-    from kgen.workflow.observe import no_sweep, stored_spec
+    from kgen.workflow.stored import no_sweep, stored_spec
 
     spec, _, trouble = stored_spec(api, name)
     if spec is None:
@@ -127,8 +162,16 @@ def stored_sweep(api: Api, name: str) -> SweepSpec:
     return spec
 
 
-def _check_is_here(spec: SweepSpec) -> None:
-    """Where a volume is not mounted, the folder of all results is not there either."""
+def mounted(spec: SweepSpec) -> SweepSpec | None:
+    """A sweep whose results lie in a claim, with its results where this pod has that claim; None where it has not."""
+    if os.environ.get(names.ENV_CLAIM, "") != spec.location.root:
+        return None
+    return spec.with_results((Path(RESULTS_MOUNT) / spec.location.path).parent)
+
+
+def check_is_here(spec: SweepSpec) -> None:
+    """Raises StoreError where the folder of a sweep's results is not on this machine: where a volume is not mounted,
+    the folder of all results is not there either."""
     folder = Path(spec.location.path)
     try:
         here = folder.is_dir() or folder.parent.is_dir()

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from kgen import names
 from kgen.backends.kubernetes.create import create
 from kgen.errors import InputError
 from kgen.packs import Pack, PackThere
-from kgen.render import render_packs
+from kgen.render import Rendered, render_packs
 from kgen.status import Reason, State
-from kgen.sweep import SweepSpec
+from kgen.sweep import SweepSpec, expand
 from kgen.workflow.act import spec_of
-from kgen.workflow.observe import SeenSweep, SeenTrial, jobs_of, list_config_maps, see_sweep
+from kgen.workflow.observe import SeenSweep, SeenTrial, jobs_of, see_sweep
 from kgen.workflow.packed import packs_gone, packs_of, refuse_packs
+from kgen.workflow.parts import parts_of
+from kgen.workflow.stored import list_config_maps
 from kgen.workflow.submit import OnEvent, as_retry, hand_over, raise_unfinished, remove
 from kgen.workflow.submitting import at_work
 
@@ -47,17 +49,16 @@ def retry(
     if not chosen:
         return ()
     _refuse_beside_another(api, name, chosen)
-    wanted = _packs(spec, seen, chosen, gone)
-    rendered = render_packs(spec, wanted, namespace=api.namespace)
-    refuse_packs(spec, rendered.jobs, rendered.alone)
+    rendered = list(_rendered(spec, seen, chosen, gone, api.namespace))
     # Before anything is deleted: what can't be handed over would leave trials without a Job.
     stored = {each["metadata"]["name"] for each in config_maps}
-    hand_over([each for _, each in rendered.config_maps if each.name not in stored], api, on_event, again=again)
+    needed = [each for part in rendered for _, each in part.config_maps if each.name not in stored]
+    hand_over(needed, api, on_event, again=again)
     old = [of_job[0].job for of_job in jobs_of(chosen).values()]
     remove(api, name, [job for job in old if job is not None], on_event, again=again)
     by_id = {trial.id: trial for trial in chosen}
     jobs = []
-    for manifest in rendered.jobs:
+    for manifest in (manifest for part in rendered for manifest in part.jobs):
         why = [by_id[trial] for trial in manifest.trials if trial in by_id and _has_failed(by_id[trial])]
         jobs.append(as_retry(manifest, why[0].job, _why(why)) if why else manifest)
     made = create(api, jobs, on_event=on_event)
@@ -72,6 +73,21 @@ def _refuse_beside_another(api: Api, name: str, chosen: Iterable[SeenTrial]) -> 
     if job is not None:
         found = f"{absent[0]}, which has no Job yet, while job.batch/{job['metadata']['name']} creates what is missing"
         raise InputError.of("the command line", "TRIAL", found, "trials that have a Job; or wait until that has ended")
+
+
+def _rendered(
+    spec: SweepSpec, seen: SeenSweep, chosen: Sequence[SeenTrial], gone: Sequence[PackThere], namespace: str
+) -> Iterator[Rendered]:
+    """The Jobs of the chosen trials, part by part. Raises InputError for what can't be in a Job of several trials."""
+    for part in parts_of(spec):
+        own = {trial.id for trial in expand(part)}
+        mine = [trial for trial in chosen if trial.id in own]
+        if not mine:
+            continue
+        packs = _packs(part, seen, mine, [pack for pack in gone if not own.isdisjoint(pack.trials)])
+        rendered = render_packs(part, packs, namespace=namespace)
+        refuse_packs(part, rendered.jobs, rendered.alone)
+        yield rendered
 
 
 def _packs(spec: SweepSpec, seen: SeenSweep, chosen: Sequence[SeenTrial], gone: Sequence[PackThere]) -> list[Pack]:

@@ -1,4 +1,4 @@
-"""The whole sweep on this machine, to the finished report."""
+"""The whole sweep on this machine, stage after stage, to the finished report."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import fcntl
 import importlib.util
 import os
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn, Protocol
 
 from kgen.backends.local.devices import Slot, slots
 from kgen.backends.local.pool import Event, Pool
-from kgen.errors import InputError, InterruptedRunError, MissingExtraError, StoreError
+from kgen.errors import IncompleteStageError, InputError, InterruptedRunError, MissingExtraError, StoreError
 from kgen.names import LOCK_FILE, SWEEP_FILE
 from kgen.plan import Action, Plan, PlannedTrial
 from kgen.results.folder import FolderStore
@@ -23,10 +23,11 @@ from kgen.spec import Packing, Timing
 from kgen.sweep import SweepSpec
 from kgen.trial.channel import Ended
 from kgen.workflow.collect import Collected, collect_sweep
-from kgen.workflow.fuse import Fuse
+from kgen.workflow.fuse import Fuse, Fuses
 from kgen.workflow.interrupt import sigterm_as_interrupt
-from kgen.workflow.plan import plan_on
+from kgen.workflow.plan import plan_on, title
 from kgen.workflow.report import report_sweep
+from kgen.workflow.stages import Course
 from kgen.workflow.store import store_of
 from kgen.workflow.timing import timing_sample
 
@@ -35,13 +36,17 @@ class Display(Protocol):
     """Shows a run as it goes."""
 
     def begin(self, plan: Plan) -> None:
-        """The plan is made; trials are about to start. Once more for those that are timed after that."""
+        """The plan is made; trials are about to start. Again for each part of a sweep with stages, and for those that
+        are timed after that."""
 
     def event(self, message: Event) -> None:
         """A trial started, reported or ended, or the pool has something to say of it."""
 
     def end(self) -> None:
         """No trial runs any more."""
+
+    def tell(self, line: str) -> None:
+        """Something was decided between two parts: what a stage takes from an earlier one, why a search has ended."""
 
     def note(self, line: str) -> None:
         """Something is left undone, and why."""
@@ -51,34 +56,80 @@ class Display(Protocol):
 class Run:
     """What a run came to."""
 
-    plan: Plan
+    plans: tuple[Plan, ...]
+    """What it worked off, part by part; one with nothing to do where all was done."""
     page: Path
     collected: Collected
     stopped: str | None
     """Why it was stopped before its end; None if it was not."""
+    blocked: str | None = None
+    """Why a stage could not start; None if all could."""
 
 
-def run_sweep(spec: SweepSpec, display: Display, *, max_failures: int | None = None) -> Run:
-    """Run what has no result yet, then collect and report everything.
+def run_sweep(
+    spec: SweepSpec,
+    display: Display,
+    *,
+    max_failures: int | None = None,
+    allow_incomplete: bool = False,
+    rechoose: Collection[str] = (),
+) -> Run:
+    """Run what has no result yet, stage after stage, then collect and report everything.
 
-    Can be stopped and run again at any time: it goes on with what is missing. Raises InputError for a program that
-    can't start, StoreError when results can't be written or another run works on them, MissingExtraError before the
-    first trial when the report could not be made, InterruptedRunError after Ctrl-C or SIGTERM.
+    Can be stopped and run again at any time: it goes on with what is missing. ``allow_incomplete`` lets a stage take
+    from an earlier one that lacks results; ``rechoose`` names stages that take anew. Raises InputError for a program
+    that can't start or a choice that does not suit the file, StoreError when results can't be written or another run
+    works on them, MissingExtraError before the first trial when the report could not be made, InterruptedRunError after
+    Ctrl-C or SIGTERM.
     """
     if importlib.util.find_spec("matplotlib") is None:  # said now, not after an hour of training
         raise MissingExtraError("the report at the end of a run", "report")
     store = store_of(spec)
     places = slots(spec.local.processes, spec.local.gpus)
     _refuse_shared(spec, places)
-    fuse = Fuse(max_failures)
+    course = Course(spec, store, allow_incomplete=allow_incomplete, rechoose=rechoose)
     with _only_run(store):
-        plan = plan_on(spec, places)
+        _ = course.known  # a choice that does not suit the file is said before anything is written
         store.write(SWEEP_FILE, spec.text.encode())
-        stopped = _work_off(spec, plan, Pool(spec, plan.pending, slots=places, store=store), fuse, display)
+        plans, stopped, blocked = _follow(course, places, store, Fuses(max_failures), display)
         if stopped is None:
-            _time_alone(spec, places, store, display)
-        page, collected = _report(spec)
-    return Run(plan, page, collected, stopped)
+            for part in course.known.parts or (spec,):
+                _time_alone(part, places, store, display)
+        try:
+            page, collected = _report(spec)
+        except InputError:  # a choice that should be made anew, and could not
+            if blocked is None:
+                raise
+            raise IncompleteStageError(blocked) from None
+    return Run(plans, page, collected, stopped, blocked)
+
+
+def _follow(
+    course: Course, places: Sequence[Slot], store: Store, fuses: Fuses, display: Display
+) -> tuple[tuple[Plan, ...], str | None, str | None]:
+    """Work off one part after another; returns the plans, why that was stopped, and why a stage could not start."""
+    plans: list[Plan] = []
+    stopped = blocked = None
+    try:
+        while stopped is None and (part := course.next()) is not None:
+            _tell(course, display)
+            plans.append(plan_on(part, places))
+            pool = Pool(part, plans[-1].pending, slots=places, store=store)
+            stopped = _work_off(part, plans[-1], pool, fuses.of(part.stage), display)
+    except IncompleteStageError as error:
+        blocked = str(error)
+    _tell(course, display)
+    if not plans:
+        plans.append(plan_on(course.known, places))
+        display.begin(plans[0])
+        display.end()
+    return tuple(plans), stopped, blocked
+
+
+def _tell(course: Course, display: Display) -> None:
+    for line in course.notes:
+        display.tell(line)
+    course.notes.clear()
 
 
 def _report(spec: SweepSpec) -> tuple[Path, Collected]:
@@ -98,7 +149,8 @@ def _no_cluster() -> NoReturn:
 def _refuse_shared(spec: SweepSpec, places: Sequence[Slot]) -> None:
     """Seconds of trials that share a core or a GPU could never be compared: better said before the first one."""
     alone = sum(place.timing is Timing.EXCLUSIVE for place in places)
-    if spec.objective.needs_exclusive and alone < len(places):
+    objectives = [spec.objective, *(stage.base.objective for stage in spec.stages)]
+    if any(objective.needs_exclusive for objective in objectives) and alone < len(places):
         raise InputError.of(
             str(spec.file), "local.processes", f"{len(places)} at a time, which have to share their cores or GPUs",
             "one per core or GPU of this machine (auto), because the objective is in seconds",
@@ -107,10 +159,13 @@ def _refuse_shared(spec: SweepSpec, places: Sequence[Slot]) -> None:
 
 def _work_off(spec: SweepSpec, plan: Plan, pool: Pool, fuse: Fuse, display: Display) -> str | None:
     stopped: list[str] = []
+    trials = {trial.id: trial for trial in plan.pending}
 
     def on_event(event: Event) -> None:
         display.event(event)
-        if isinstance(event, Ended) and not stopped and (reason := fuse.blow(event, beside=pool.beside)):
+        if not isinstance(event, Ended) or stopped:
+            return
+        if reason := fuse.blow(event, beside=pool.beside, trial=trials.get(event.trial), left=pool.left):
             stopped.append(reason)
             pool.stop(reason)
 
@@ -136,7 +191,7 @@ def _time_alone(spec: SweepSpec, places: Sequence[Slot], store: Store, display: 
         display.note(f"no timing sample: {len(places)} processes have to share their cores or GPUs (local.processes)")
     elif sample:
         planned = tuple(PlannedTrial(trial, Action.CREATE) for trial in sample)
-        plan = Plan(f"{spec.name}, timed alone", planned, spec.budget, min(len(alone), len(sample)), None)
+        plan = Plan(f"{title(spec)}, timed alone", planned, spec.budget, min(len(alone), len(sample)), None)
         pool = Pool(spec, sample, slots=alone, store=store, packing=Packing.SEQUENTIAL)
         if stopped := _work_off(spec, plan, pool, Fuse(), display):
             display.note(f"no timing sample: {stopped}")

@@ -16,11 +16,13 @@ from kgen.errors import ClusterError, InputError, InterruptedRunError, TimedOutE
 from kgen.plan import Action
 from kgen.render.manifest import Manifest
 from kgen.status import Object
-from kgen.workflow.observe import SeenSweep, selector, trials_selector
+from kgen.workflow.observe import SeenSweep
 from kgen.workflow.prepare import Prepared
+from kgen.workflow.stored import selector, trials_selector
 
 if TYPE_CHECKING:
     from kgen.backends.kubernetes.api import Api
+    from kgen.workflow.prepare_stages import PreparedSweep
 
 _DROPPED_AT_ONCE: Final = 100
 """Objects that one request names: a server takes no address of any length."""
@@ -79,18 +81,25 @@ def refuse(prepared: Prepared, *, attached: bool = True) -> None:
     prepared.forecast.raise_refusals(spec)
 
 
-def needs_yes(prepared: Prepared) -> str | None:
+def refuse_sweep(prepared: PreparedSweep, *, attached: bool = True) -> None:
+    """The same of every part that is known."""
+    for part in prepared.parts:
+        refuse(part, attached=attached)
+
+
+def needs_yes(prepared: PreparedSweep) -> str | None:
     """Why going on should not be taken for granted; None where it may be."""
-    plan = prepared.plan
-    if len(plan.orphans) * 2 > len(plan.planned):
+    orphans = sum(len(part.plan.orphans) for part in prepared.parts)
+    planned = sum(len(part.plan.planned) for part in prepared.parts)
+    if orphans * 2 > planned:
         return (
-            f"{len(plan.orphans):,} Jobs of a sweep {plan.name} are there that this file does not ask for, beside "
-            f"{len(plan.planned):,} that it does"
+            f"{orphans:,} Jobs of a sweep {prepared.spec.name} are there that this file does not ask for, beside "
+            f"{planned:,} that it does"
         )
     return None
 
 
-def store(prepared: Prepared, api: Api, on_event: OnEvent) -> None:
+def store(prepared: Prepared | PreparedSweep, api: Api, on_event: OnEvent) -> None:
     """See that the sweep's own ConfigMaps are there as they should be. Raises ClusterError."""
     for manifest in prepared.shared:
         on_event(Stored(manifest.name, put(api, manifest)))
@@ -184,12 +193,20 @@ def unfinished(seen: SeenSweep) -> set[str]:
 
 def as_retry(manifest: Manifest, job: Object | None, reason: str) -> Manifest:
     """The Job that takes a failed one's place: the same, with a note of how often and why."""
-    before = (job or {}).get("metadata", {}).get("annotations", {}).get(names.ANNOTATION_RETRY, "{}")
-    try:
-        count = int(json.loads(before).get("count", 0)) + 1
-    except (AttributeError, TypeError, ValueError):
-        count = 1
     made = manifest.object()
-    note = json.dumps({"count": count, "reason": reason}, ensure_ascii=False)
+    note = json.dumps({"count": _retries(job) + 1, "reason": reason}, ensure_ascii=False)
     made["metadata"].setdefault("annotations", {})[names.ANNOTATION_RETRY] = note
     return replace(manifest, text=json.dumps(made, ensure_ascii=False, indent=2) + "\n")
+
+
+def has_retried(job: Object) -> bool:
+    """Whether a Job has taken a failed one's place already."""
+    return _retries(job) > 0
+
+
+def _retries(job: Object | None) -> int:
+    before = (job or {}).get("metadata", {}).get("annotations", {}).get(names.ANNOTATION_RETRY, "{}")
+    try:
+        return int(json.loads(before).get("count", 0))
+    except (AttributeError, TypeError, ValueError):
+        return 0

@@ -19,10 +19,11 @@ def timing_sample(spec: SweepSpec) -> tuple[TrialSpec, ...]:
     """
     if spec.packing is not Packing.FUSED or not spec.timing_sample:
         return ()
-    from kgen.results.collect import RowCache, observe, trained_alone
+    from kgen.results.collect import observe, trained_alone
+    from kgen.results.read import RowCache
 
     trials, store, cache = expand(spec), store_of(spec), RowCache()
-    seen = observe(store, trials, spec.objective, cache)
+    seen = observe(store, trials, cache)
     good = [
         trial
         for trial in trials

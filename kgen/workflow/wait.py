@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
 from kgen.errors import TimedOutError
 from kgen.status import Fuse, State, Verdict
 from kgen.workflow.follow import Following
+from kgen.workflow.later import later_of
 from kgen.workflow.observe import SeenSweep, SeenTrial
 from kgen.workflow.submitting import submitting_words
 
@@ -41,6 +42,8 @@ class Waited:
     seen: SeenSweep
     verdict: Verdict
     """Why it can't succeed, if that ended the waiting."""
+    later: Mapping[str, str] = field(default_factory=dict)
+    """Stages that may still get trials which nobody knows yet, and why, in words."""
 
 
 def wait(
@@ -54,8 +57,10 @@ def wait(
 ) -> Waited:
     """Wait until all trials have ended, or those that have not never will by themselves.
 
-    ``fail_fast`` ends it with the first failure. Nothing is changed on the cluster. Raises InputError if there is no
-    such sweep, TimedOutError after ``timeout`` seconds, ClusterError when the sweep can't be followed any more.
+    Of a sweep with stages these are the trials that are known: more become known while somebody submits it and stays,
+    and are waited for then. ``fail_fast`` ends it with the first failure. Nothing is changed on the cluster. Raises
+    InputError if there is no such sweep, TimedOutError after ``timeout`` seconds, ClusterError when the sweep can't be
+    followed any more.
     """
     until = None if timeout is None else clock() + timeout
     fuse = Fuse()
@@ -63,6 +68,7 @@ def wait(
         submitter = _Submitter(api, name, watcher)
         changed: list[SeenTrial] = []
         known, newest = -1, clock()
+        stages = _Stages(clock)
         while True:
             seen = following.see()
             watcher.show(seen, changed)
@@ -71,13 +77,36 @@ def wait(
             if len(following.met) != known:
                 known, newest = len(following.met), clock()
             may_come = _may_come(seen, following) and clock() - newest < CREATED_SECONDS
-            over = not may_come and (seen.ended or _is_hopeless(seen, verdict))
-            if failed or (over and (verdict.stop or not submitter.brings_more(seen, following))):
-                return Waited(seen, verdict)
+            over = not (may_come or stages.may_begin(seen)) and (seen.ended or _is_hopeless(seen, verdict))
+            if failed or (over and (verdict.stop or not submitter.brings_more(seen, following, stages.later))):
+                later = later_of(seen)  # before the next look: what is chosen in between is either
+                if len(following.look_again().asked) == len(seen.asked):
+                    return Waited(seen, verdict, later)
             left = LOOK_SECONDS if until is None else min(LOOK_SECONDS, until - clock())
             if left <= 0:
                 raise TimedOutError(f"waited {timeout:g} s; {summary(seen)}")
             changed = following.wait(left)
+
+
+class _Stages:
+    """The stages of a sweep that may get more trials: somebody who submits and stays chooses these when all others have
+    ended, which takes a moment."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._going = False
+        self._ended: float | None = None
+        self.later: Mapping[str, str] = {}
+        """As far as it was needed to know: once all that is known has ended."""
+
+    def may_begin(self, seen: SeenSweep) -> bool:
+        """Whether somebody may be about to begin one: what is known has ended just now, while it was waited for."""
+        if not seen.ended:
+            self._going, self._ended, self.later = True, None, {}
+            return False
+        if self._ended is None:
+            self._ended, self.later = self._clock(), later_of(seen)
+        return bool(self.later) and self._going and self._clock() - self._ended < CREATED_SECONDS
 
 
 class _Submitter:
@@ -89,9 +118,10 @@ class _Submitter:
         self._watcher = watcher
         self._said = ""
 
-    def brings_more(self, seen: SeenSweep, following: Following) -> bool:
-        """Whether it is about to create Jobs of trials that have none; says what is waited for. Raises ClusterError."""
-        if not _never_met(seen, following):
+    def brings_more(self, seen: SeenSweep, following: Following, later: Mapping[str, str]) -> bool:
+        """Whether it is about to create Jobs of trials that have none, or of ``later`` stages; says what is waited for.
+        Raises ClusterError."""
+        if not _never_met(seen, following) and not later:
             return False
         words = submitting_words(self._api, self._sweep)
         if words and words != self._said:

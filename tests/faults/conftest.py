@@ -60,8 +60,8 @@ DEADLINE = 60.0
 """Only for a test that is about to fail: every wait ends as soon as its condition holds."""
 
 
-def wait_for(condition: Callable[[], object], what: str) -> None:
-    end = time.monotonic() + DEADLINE
+def wait_for(condition: Callable[[], object], what: str, seconds: float = DEADLINE) -> None:
+    end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, f"waited in vain for {what}"
         time.sleep(0.02)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import collections
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from kgen.spec import TrialSpec, Value, text_of
@@ -50,7 +50,12 @@ class Deal:
     @property
     def first(self) -> TrialSpec:
         """One that waits; where there is one place only, the next one."""
-        return next(trial for group in (*self._hands, *self._suspects) for trial in group)
+        return next(self.waiting)
+
+    @property
+    def waiting(self) -> Iterator[TrialSpec]:
+        """All that wait."""
+        return (trial for group in (*self._hands, *self._suspects) for trial in group)
 
     def take(self, place: int, most: int) -> list[TrialSpec]:
         """Up to so many for a place: of its own hand, then of the longest other one, from its end."""

@@ -94,6 +94,13 @@ class Pool:
         began = (item.has_begun for worker in self._workers for item in worker.handed.values())
         return sum(began) if self._is_fused else 0
 
+    @property
+    def left(self) -> list[TrialSpec]:
+        """Trials that are to be trained in the same programs, now or later; none where each has its process to
+        itself."""
+        handed = (item.trial for worker in self._workers for item in worker.handed.values())
+        return [*self._deal.waiting, *handed] if self._is_fused else []
+
     def stop(self, reason: str) -> None:
         """Start no more trials and end the running ones as interrupted; may be called from ``on_event``."""
         self._stopped = self._stopped or reason
@@ -252,7 +259,7 @@ class Pool:
         return bytes_to_rows(self._store.read_row_file(name))[0]
 
     def _write_rows(self, worker: Worker, items: Sequence[Handed], code: int) -> list[TrialRow]:
-        """The rows of trials whose process has left none, all in one file."""
+        """The rows of trials whose process has left none, all in one file but those whose own came after all."""
         state = State.FAILED if self._stopped is None else State.INTERRUPTED
         reason = describe_exit(code)
         if code == 0 and self._spec.trainer.metrics is Metrics.REPORT:
@@ -265,8 +272,10 @@ class Pool:
                                 environment=environment)
             for item in items
         ]  # fmt: skip
-        if not self._store.write_row_file(row_file(items[0].trial.id, items[0].attempt), rows_to_bytes(rows)):
-            return [self._row_of(items[0]) or rows[0]]  # its own came after all
+        for number, item in enumerate(items):
+            if self._store.write_row_file(row_file(item.trial.id, item.attempt), rows_to_bytes(rows[number:])):
+                break
+            rows[number] = self._row_of(item) or rows[number]
         return rows
 
     def _remove(self, worker: Worker) -> int:

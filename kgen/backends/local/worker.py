@@ -58,6 +58,7 @@ class Worker:
         self._usual_bytes = 0
         self._unsent = bytearray()
         self._is_finished = False
+        self._is_broken = False
         self._tail: collections.deque[str] = collections.deque(maxlen=_TAIL_LINES)
         self._partial = b""
         self._buffer = b""
@@ -138,24 +139,36 @@ class Worker:
             self._unsent.clear()
 
     def receive(self) -> list[Message] | None:
-        """Messages that have come; None when the process has closed its end. Call when the socket is readable."""
+        """Messages that have come; None when the process has closed its end. Call when the socket is readable.
+
+        A process that says what is no message is broken: it is killed, and nothing that follows is listened to.
+        """
         try:
-            data = self.socket.recv(_READ)
+            data = b"" if self._is_broken else self.socket.recv(_READ)
         except OSError:
             data = b""
         if not data:
             return None
         *lines, self._buffer = (self._buffer + data).split(b"\n")
-        messages = [decode(line) for line in lines]
-        for message in messages:
-            if isinstance(message, Started):
-                self.has_begun = True
-                self.handed[message.trial].has_begun = True
-            elif isinstance(message, Ended):
-                self.handed.pop(message.trial, None)
-                self.on_probation = self.on_probation and bool(self.handed)
-                self.retiring = self.retiring or message.ends_worker
+        messages: list[Message] = []
+        try:
+            for line in lines:
+                messages.append(message := decode(line))
+                self._note(message)
+        except (ValueError, KeyError) as error:
+            self._is_broken = True
+            self.process.kill()
+            self._tail.append(f"kgen: the worker was killed, for it said what is no message: {error}")
         return messages
+
+    def _note(self, message: Message) -> None:
+        if isinstance(message, Started):
+            self.has_begun = True
+            self.handed[message.trial].has_begun = True
+        elif isinstance(message, Ended):
+            self.handed.pop(message.trial, None)
+            self.on_probation = self.on_probation and bool(self.handed)
+            self.retiring = self.retiring or message.ends_worker
 
     def growth(self, ended: Ended) -> int:
         """Bytes by which its memory has grown since it ended the first trials that it was handed together: by then all

@@ -13,6 +13,8 @@ import pytest
 from kgen.backends.local import pool as pool_module
 from kgen.backends.local.pool import Dealt, Event, Pool, PutBack
 from kgen.errors import InputError, StoreError
+from kgen.results.folder import FolderStore
+from kgen.results.rows import bytes_to_rows, rows_to_bytes
 from kgen.spec import Packing, Timing
 from kgen.sweep import expand
 from kgen.trial.channel import Ended, Started
@@ -49,6 +51,44 @@ def test_a_worker_gets_more_whenever_places_are_free(tmp_path: Path) -> None:
     assert story.states == complete(range(1, 31))
     assert [x for group in groups(story) for x in group] == [*range(1, 31)]
     assert max(map(len, groups(story))) == 4
+
+
+def test_where_rows_of_some_have_come_after_all_the_others_get_theirs(tmp_path: Path) -> None:
+    """Killed while it was stopped: the owner writes the rows, and the file of the first is there meanwhile."""
+    code = fused(f"open({str(tmp_path / 'ready')!r}, 'w')", "time.sleep(300)")
+    spec = sweep(tmp_path, code, count=3, packing="fused")
+    trials = expand(spec)
+    taken: list[str] = []
+
+    class Store(FolderStore):
+        def write_row_file(self, name: str, data: bytes) -> bool:
+            if not taken:
+                taken.append(name)
+                super().write_row_file(name, rows_to_bytes(bytes_to_rows(data)[:1]))
+            return super().write_row_file(name, data)
+
+    pool = Pool(spec, trials, slots=[slot()], store=Store(spec.results))
+    heard: list[Event] = []
+
+    def hear(event: Event) -> None:
+        heard.append(event)
+        if sum(isinstance(each, Started) for each in heard) == 3 and not any(isinstance(e, Ended) for e in heard):
+            pool.stop("enough")
+            for worker in pool._workers:
+                worker.process.kill()
+
+    pool.run(hear)
+    assert sorted(event.trial for event in heard if isinstance(event, Ended)) == sorted(trial.id for trial in trials)
+    assert Story(spec, trials).states == dict.fromkeys((1, 2, 3), "interrupted")
+
+
+def test_a_worker_that_says_what_is_no_message_is_a_lost_one(tmp_path: Path) -> None:
+    garbage = "import socket; socket.socket(fileno=os.dup(int(KEPT))).sendall(b'{}\\n') if x == 2 else 0"
+    code = fused(garbage, "time.sleep(300) if x == 2 else 0")
+    code = code.replace("def train_many", "KEPT = os.environ['KGEN_WORKER']\ndef train_many")
+    story = play(sweep(tmp_path, code, count=4, packing="fused"), [slot()])
+    assert story.states == {**complete([1, 3, 4]), 2: "failed"}
+    assert "said what is no message" in story.rows[2].log
 
 
 def test_trials_to_be_timed_run_one_after_another_whatever_the_sweep_says(tmp_path: Path) -> None:

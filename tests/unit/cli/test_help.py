@@ -43,7 +43,7 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
 def test_the_commands_are_those_of_the_design() -> None:
     assert SINGLE == [
         "init", "check", "schema", "plan", "run", "collect", "report",
-        "diff", "render", "submit", "logs", "wait", "cancel", "retry", "delete", "doctor",
+        "recommend", "diff", "render", "submit", "logs", "wait", "cancel", "retry", "delete", "doctor",
     ]  # fmt: skip
     assert GROUPS == {"get": ["sweeps", "trials"], "describe": ["trial", "sweep"]}
 

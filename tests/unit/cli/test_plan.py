@@ -10,13 +10,16 @@ import pytest
 from ruamel.yaml import YAML
 
 from kgen.plan import Action
+from kgen.results.folder import FolderStore
 from kgen.results.rows import State
 from kgen.spec import Timing
 from kgen.sweep import expand, load
+from kgen.workflow.stages import Course
 from kgen.workflow.timing import timing_sample
 from tests.unit.cli.ran import Kgen
 from tests.unit.plan.rows import leave, leave_failed
 from tests.unit.sweep.sweeps import text
+from tests.unit.workflow import staged
 
 
 def snapshot(folder: Path) -> dict[str, tuple[int, bytes | None]]:
@@ -95,6 +98,59 @@ def test_values_that_would_break_a_line_are_quoted(tmp_path: Path, kgen: Kgen) -
     out = kgen("plan", file).ok().out
     for shown in ('a="two words"', 'a=""', 'a="a\\nb"', 'a="\\u001b[31m"', "a=ünï"):
         assert f"  create  {shown}\n" in out
+
+
+# -- stages -------------------------------------------------------------------------------------------------------
+
+
+def test_stages_are_shown_as_far_as_they_can_be_known(tmp_path: Path, kgen: Kgen) -> None:
+    spec = staged.file(tmp_path)
+    assert (
+        kgen("plan", spec.file)
+        .ok()
+        .out.endswith(
+            "stage best: after stage grid: 2 points × 3 repeats, up to 6 trials\n\n"
+            "stage scale: after stage best: 2 points × 1 repeat, up to 2 trials\n\n"
+            "0 done, 8 to run, and up to 8 that are not known yet\n"
+            f"at most {8 * 1000 + 6 * 500 + 2 * 2000:,} training steps\n"
+            f"next: kgen run {spec.file}\n"
+        )
+    )
+    staged.train(spec, expand(spec))
+    Course(spec, FolderStore(spec.results)).next()
+    out = kgen("plan", spec.file).ok().out
+    assert out.startswith("sweep toy: 3 stages, up to 16 trials\n\nstage grid: 8 trials, 8 done, 0 to run, ")
+    assert "\nstage best: 6 trials, 0 done, 6 to run, " in out
+    assert f"\n8 done, 6 to run, and up to 2 that are not known yet\nat most {6 * 500 + 2 * 2000:,} training" in out
+    made = json.loads(kgen("plan", spec.file, "-o", "json").ok().out)
+    assert (made["sweep"], made["trials"]) == ("toy", 14)
+    assert [(one["stage"], one["trials"], one["known"]) for one in made["stages"]] == [
+        ("grid", 8, 8), ("best", 6, 6), ("scale", 2, 0),
+    ]  # fmt: skip
+    assert made["worst_case"]["steps"] == 6 * 500 + 2 * 2000
+    assert len(kgen("plan", spec.file, "-o", "name").ok().out.splitlines()) == 14
+
+
+def test_a_search_is_shown_by_its_limit(tmp_path: Path, kgen: Kgen) -> None:
+    search = "{method: random, per: optimizer, trials: 12, parallel: 4}"
+    budget = "budget: {steps: 1000, target: {accuracy: 0.9}}"
+    space = "{optimizer: [a, b], rate: {log: {start: 1e-4, stop: 1}}}"
+    spec = staged.file(tmp_path, f"{staged.HEAD}parameters: {space}\nsearch: {search}\n{budget}\n")
+    out = kgen("plan", spec.file).ok().out
+    assert "\nstage main: search (random): up to 24 trials, 4 points at a time\n" in out
+    assert "\n0 done, 0 to run, and up to 24 that are not known yet\nat most 24,000 training steps\n" in out
+
+
+def test_a_choice_for_another_question_is_said_before_anything_else(tmp_path: Path, kgen: Kgen) -> None:
+    spec = staged.file(tmp_path)
+    staged.train(spec, expand(spec))
+    Course(spec, FolderStore(spec.results)).next()
+    staged.file(tmp_path, staged.STAGES.replace("per: optimizer}}", "per: optimizer, neighbours: 1}}", 1))
+    for verb in (["plan"], ["run", "-q"], ["collect"]):
+        done = kgen(*verb, spec.file)
+        assert done.code == 2, done.err
+        assert "stages[1].parameters.from: found neighbours 1, before 0: another question" in done.err
+        assert "allowed what it was, or --rechoose best" in done.err
 
 
 # -- against results ----------------------------------------------------------------------------------------------

@@ -16,16 +16,23 @@ def timed(*trials: tuple[str, float | None], steps: int = 100) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "param.optimizer": [optimizer for optimizer, _ in trials],
-            "param.rate": [float(i) for i in range(len(trials))],
+            "param.learning_rate": [float(i) for i in range(len(trials))],
             "alone_steps": pd.array([None if pace is None else steps for _, pace in trials], "Int64"),
             "alone_seconds": [math.nan if pace is None else pace * steps for _, pace in trials],
         }
     )
 
 
-def test_a_trial_takes_the_median_of_those_with_its_text_parameters() -> None:
+def test_a_trial_takes_the_median_of_those_that_differ_by_the_rate_alone() -> None:
     trials = timed(("a", 1.0), ("a", 2.0), ("a", 9.0), ("b", 5.0), ("a", None), ("b", None))
     assert seconds_per_step(trials).tolist() == [2.0, 2.0, 2.0, 5.0, 2.0, 5.0]
+
+
+def test_all_but_the_learning_rate_can_make_a_step_dearer() -> None:
+    trials = timed(("a", 1.0), ("a", 2.0), ("a", 20.0), ("a", None), ("a", None), ("a", None))
+    trials["param.scale"] = [1, 1, 5, 1, 5, 3]
+    assert seconds_per_step(trials).tolist() == [1.5, 1.5, 20.0, 1.5, 20.0, 2.0]
+    assert seconds_per_step(trials, without_itself=True).tolist() == [2.0, 1.0, 1.5, 1.5, 20.0, 2.0]
 
 
 def test_where_none_has_its_text_parameters_all_of_them_count() -> None:

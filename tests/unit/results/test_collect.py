@@ -53,7 +53,7 @@ class CountingStore(FolderStore):
 
 
 def gather(root: Path, count: int, objective: Objective = STEPS) -> Results:
-    return collect(FolderStore(root), expected(count), objective)
+    return collect(FolderStore(root), expected(count, objective))
 
 
 def certify(root: Path, count: int, objective: Objective = STEPS) -> Certificate:
@@ -270,7 +270,7 @@ def test_parameters_come_typed_from_the_sweep_file(tmp_path: Path) -> None:
     ]
     trials = [TrialSpec(f"t{i}", "s", "main", p, i, Budget()) for i, p in enumerate(values)]
     write(tmp_path, row("t0", parameters={"rate": 99}))
-    frame = collect(FolderStore(tmp_path), trials, STEPS).trials
+    frame = collect(FolderStore(tmp_path), trials).trials
     columns = [str(name) for name in frame.columns if str(name).startswith("param.")]
     kinds = {name.removeprefix("param."): str(frame[name].dtype) for name in columns}
     assert kinds == {"rate": "float64", "units": "Int64", "deep": "boolean", "name": "str", "long": "float64",
@@ -307,7 +307,7 @@ def test_lines_follow_the_sweep_file(tmp_path: Path) -> None:
     for spec in trials:
         write(tmp_path, row(spec.id))
     for order in (trials, trials[::-1]):
-        assert list(collect(FolderStore(tmp_path), order, STEPS).trials["trial"]) == [spec.id for spec in order]
+        assert list(collect(FolderStore(tmp_path), order).trials["trial"]) == [spec.id for spec in order]
 
 
 def test_whole_numbers_stay_whole_where_some_are_missing(tmp_path: Path) -> None:
@@ -352,24 +352,24 @@ def test_a_second_collection_reads_no_row_file_again(tmp_path: Path) -> None:
         write(tmp_path, row(f"t{i}"))
     write(tmp_path, row("t5"), row("t6"), name="pack.parquet")
     store = CountingStore(tmp_path)
-    first = collect(store, expected(7), STEPS)
+    first = collect(store, expected(7))
     assert len(store.read_rows) == 6
     store.read_rows.clear()
-    same(first, collect(store, expected(7), STEPS))
+    same(first, collect(store, expected(7)))
     assert store.read_rows == []
     write(tmp_path, row("t6", "new", ended=-1))
-    assert "new" in set(collect(store, expected(7), STEPS).trials["attempt"])
+    assert "new" in set(collect(store, expected(7)).trials["attempt"])
     assert store.read_rows == ["t6.new.parquet"]
 
 
 def test_observing_uses_what_was_read_but_writes_nothing(tmp_path: Path) -> None:
     write(tmp_path, row("t0"))
     store = CountingStore(tmp_path)
-    observe(store, expected(1), STEPS)
+    observe(store, expected(1))
     assert not (tmp_path / "collected").exists()
-    collect(store, expected(1), STEPS)
+    collect(store, expected(1))
     store.read_rows.clear()
-    observe(store, expected(1), STEPS)
+    observe(store, expected(1))
     assert store.read_rows == []
 
 
@@ -377,19 +377,19 @@ def test_a_changed_file_is_read_again_and_a_removed_one_forgotten(tmp_path: Path
     for i in range(3):
         write(tmp_path, row(f"t{i}", steps=1))
     store = CountingStore(tmp_path)
-    collect(store, expected(3), STEPS)
+    collect(store, expected(3))
     store.read_rows.clear()
     write(tmp_path, row("t1", steps=777, log="longer than before"))
     (tmp_path / "rows" / "t2.a.parquet").unlink()
-    results = collect(store, expected(3), STEPS)
+    results = collect(store, expected(3))
     assert store.read_rows == ["t1.a.parquet"]
     assert list(results.trials["steps"][:2]) == [1, 777]
     assert results.certificate.missing == ("t2",)
     (tmp_path / "rows" / "t0.a.parquet").unlink()
-    assert collect(store, expected(3), STEPS).certificate.missing == ("t0", "t2")
+    assert collect(store, expected(3)).certificate.missing == ("t0", "t2")
     assert pq.read_table(tmp_path / "collected" / "rows.parquet")["file"].to_pylist() == ["t1.a.parquet"]
     store.read_rows.clear()
-    collect(store, expected(3), STEPS)
+    collect(store, expected(3))
     assert store.read_rows == []
 
 
@@ -421,7 +421,7 @@ def test_a_damaged_cache_is_made_again(tmp_path: Path, how: str) -> None:
         flipped = data[:middle] + bytes([data[middle] ^ 4]) + data[middle + 1 :]
         cache.write_bytes({"empty": b"", "torn": data[:middle], "flipped": flipped}[how])
     store = CountingStore(tmp_path)
-    same(first, collect(store, expected(3), STEPS))
+    same(first, collect(store, expected(3)))
     assert len(store.read_rows) == 3
     assert cache.read_bytes() == data
 
@@ -445,7 +445,7 @@ def test_a_plan_sees_one_state_per_trial(tmp_path: Path) -> None:
     write(tmp_path, row("t1", "b", State.INTERRUPTED, ended=2))
     write(tmp_path, row("t2", timing=Timing.SHARED))
     write(tmp_path, row("foreign"))
-    seen = observe(FolderStore(tmp_path), expected(4), SECONDS)
+    seen = observe(FolderStore(tmp_path), expected(4, SECONDS))
     assert {trial: item.state for trial, item in seen.items()} == {
         "t0": State.COMPLETE, "t1": State.INTERRUPTED, "t2": State.INTERRUPTED,
     }  # fmt: skip
@@ -488,8 +488,8 @@ def test_a_certificate_adds_up_whatever_happened(
         else:
             for item in rows:
                 write(root, item)
-        results = collect(FolderStore(root), expected(5), objective)
-        seen = observe(FolderStore(root), expected(5), objective)
+        results = collect(FolderStore(root), expected(5, objective))
+        seen = observe(FolderStore(root), expected(5, objective))
     c = results.certificate
     parts = [c.missing, *([item.trial for item in items] for items in (c.failed, c.interrupted, c.shared))]
     without = list(itertools.chain(*parts))

@@ -99,6 +99,18 @@ def test_of_many_writers_of_one_name_exactly_one_wins(store: FolderStore) -> Non
     assert temporary(store) == []
 
 
+def test_a_file_that_is_written_once_stays_and_can_be_removed(store: FolderStore) -> None:
+    assert store.create("choices/a.json", b"first")
+    assert not store.create("choices/a.json", b"first")
+    assert not store.create("choices/a.json", b"second")
+    assert store.read("choices/a.json") == b"first"
+    store.discard("choices/a.json")
+    store.discard("choices/a.json")
+    assert not store.exists("choices/a.json")
+    assert store.create("choices/a.json", b"second")
+    assert [path.name for path in (store.root / "choices").iterdir()] == ["a.json"]
+
+
 def test_a_derived_file_is_replaced_in_one_step(store: FolderStore) -> None:
     assert store.write("collected/a.csv", b"first") == str(store.root / "collected" / "a.csv")
     with (store.root / "collected" / "a.csv").open("rb") as reader:

@@ -17,7 +17,6 @@ from kgen.results.collect import Results, collect
 from kgen.results.folder import FolderStore
 from kgen.results.pods import PODS, PodSeen, PodState, merged, pods_from_bytes, pods_to_bytes
 from kgen.results.rows import State
-from kgen.spec import Objective
 from tests.unit.results.made import START, expected, row, write
 
 KILLED = "killed for using more than its memory (1Gi)"
@@ -36,7 +35,7 @@ def pod(
 
 
 def gather(root: Path, count: int, *pods: PodSeen) -> Results:
-    return collect(FolderStore(root), expected(count), Objective("steps_to_target"), pods)
+    return collect(FolderStore(root), expected(count), pods)
 
 
 def line(results: Results, trial: str = "t0") -> dict[str, Any]:

@@ -15,6 +15,7 @@ class Show:
         self.ended: list[str] = []
         self.plans: list[Plan] = []
         self.notes: list[str] = []
+        self.told: list[str] = []
         self.over = 0
 
     def begin(self, plan: Plan) -> None:
@@ -27,6 +28,9 @@ class Show:
 
     def end(self) -> None:
         self.over += 1
+
+    def tell(self, line: str) -> None:
+        self.told.append(line)
 
     def note(self, line: str) -> None:
         self.notes.append(line)

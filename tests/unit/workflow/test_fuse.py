@@ -9,6 +9,7 @@ import pytest
 from kgen.status import FIRST_FAILURES, fingerprint
 from kgen.trial.channel import Ended
 from kgen.workflow.fuse import Fuse
+from tests.unit.sweep.sweeps import trials
 
 
 def ended(state: str, reason: str = "") -> Ended:
@@ -40,6 +41,17 @@ def test_of_a_whole_grid_in_one_program_those_with_bad_parameters_come_first() -
     assert (
         fuse.blow(bad, beside=30) == "the first 30 trials failed for one cause: BadParametersError: no such optimizer"
     )
+
+
+def test_one_misspelt_value_does_not_stop_those_that_wait_with_others() -> None:
+    """Though none of these has begun; where the value is that of all, there is nothing to wait for."""
+    fuse, bad = Fuse(), replace(ended("failed", "BadParametersError: optimizer is 'adamm'"), exit_code=64)
+    grid = trials(parameters="{optimizer: [adamm, sgd], learning_rate: [1, 2, 3, 4, 5, 6]}")
+    assert [fuse.blow(bad, trial=grid[i], left=grid[i + 1 :]) for i in range(6)] == [None] * 6
+    assert fuse.blow(bad, trial=grid[6], left=grid[7:]) is not None  # it is not the optimizer
+    fuse = Fuse()
+    said = [fuse.blow(bad, trial=grid[i], left=grid[i + 1 : 6]) for i in range(5)]
+    assert [bool(reason) for reason in said] == [*[False] * 4, True]
 
 
 def test_crashes_count_however_many_train_on() -> None:

@@ -1,0 +1,106 @@
+"""The choices of a sweep's stages as files of its results: read, written once, put into words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from kgen.choice import Choice, Chosen
+from kgen.errors import InputError, StoreError
+from kgen.names import choice_file
+from kgen.results.store import Store
+from kgen.spec import dump_json, text_of
+from kgen.sweep import SweepSpec
+from kgen.sweep.expand import canonical
+from kgen.sweep.sweepspec import Stage
+
+
+def read_choice(spec: SweepSpec, stage: Stage, store: Store, *, check: bool = True) -> Choice | None:
+    """The choice that a stage's trials come of; None where none was made yet.
+
+    Raises StoreError for a file that can't be read or is damaged and, with ``check``, InputError for a choice that was
+    made for another ``from`` than the file has now.
+    """
+    name = choice_file(stage.name)
+    if not store.exists(name):
+        return None
+    choice = _parsed(name, store)
+    if check:
+        check_asked(spec, stage, choice)
+    return choice
+
+
+def write_choice(spec: SweepSpec, stage: Stage, store: Store, made: Choice) -> Choice:
+    """Write a choice unless there is one already, of somebody who was faster; returns the one that is there then.
+
+    Raises as :func:`read_choice` does.
+    """
+    name = choice_file(stage.name)
+    store.create(name, made.to_json().encode())
+    written = _parsed(name, store)
+    check_asked(spec, stage, written)
+    return written
+
+
+def choices_made(spec: SweepSpec, store: Store) -> tuple[Choice, ...]:
+    """Those of all stages that have one. Raises as :func:`read_choice` does."""
+    choosing = [stage for stage in spec.stages if stage.source is not None]
+    return tuple(choice for stage in choosing if (choice := read_choice(spec, stage, store)) is not None)
+
+
+def _parsed(name: str, store: Store) -> Choice:
+    try:
+        return Choice.from_json(store.read(name).decode())
+    except ValueError as error:
+        raise StoreError(f"{store.location}/{name}: can't be read: {error}") from error
+
+
+def check_asked(spec: SweepSpec, stage: Stage, choice: Choice) -> None:
+    """Raises InputError with the line of ``from``, where that is not what the choice was made for."""
+    from kgen.sweep.document import Path, parse
+
+    assert stage.source is not None
+    now, then = canonical(stage.source.to_json()), canonical(dict(choice.asked))
+    if dump_json(now) == dump_json(then):
+        return
+    number = [one.name for one in spec.stages].index(stage.name)
+    path: Path = ("stages", number, "parameters", "from")
+    edits = [f"{name} {_shown(now.get(name))}, before {_shown(then.get(name))}" for name in {**then, **now}
+             if now.get(name) != then.get(name)]  # fmt: skip
+    found = f"{'; '.join(edits)}: another question than stage {stage.name} was chosen by"
+    allowed = f"what it was, or --rechoose {stage.name}, which chooses anew and keeps all rows"
+    raise InputError([parse(spec.text, str(spec.file)).problem(path, found, allowed, key=True)])
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, Mapping):
+        return " ".join(_shown(item) for item in value.values())
+    return ", ".join(map(_shown, value)) if isinstance(value, list) else text_of(value)
+
+
+def said(choice: Choice) -> list[str]:
+    """A choice in sentences."""
+    lines = [f"stage {choice.stage}: chosen from stage {choice.source}: {choice.rule}"]
+    lines += [f"  {_point(one)} ({_value(one)}){_around(one)}" for one in choice.chosen]
+    lines += [f"  without {label or 'any'}: {why}" for label, why in choice.without.items()]
+    if choice.missing:
+        lines.append(f"  incomplete: {choice.source} lacked {len(choice.missing):,} results when this was chosen")
+    return lines
+
+
+def _point(one: Chosen) -> str:
+    """The group first, then what is best in it."""
+    point = {**one.group, **{name: value for name, value in one.best.items() if name not in one.group}}
+    return ", ".join(f"{name}={text_of(value)}" for name, value in point.items())
+
+
+def _value(one: Chosen) -> str:
+    ends = ["?" if end is None else f"{end:.4g}" for end in (one.low, one.high)]
+    return f"{one.value:.4g}" + (f", 95 % {ends[0]} to {ends[1]}" if ends != ["?", "?"] else "")
+
+
+def _around(one: Chosen) -> str:
+    others = len(one.points) - 1
+    return f", and {others:,} around it" if others > 0 else ""

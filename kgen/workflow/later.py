@@ -1,0 +1,48 @@
+"""What of a sweep nobody knows yet: stages that have not begun, searches that would ask for more."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from kgen.errors import StoreError
+from kgen.results.store import Store
+from kgen.sweep import SweepSpec
+from kgen.workflow.choices import WithChoices
+from kgen.workflow.observe import SeenSweep
+from kgen.workflow.rows import RowReader
+
+
+def later_stages(
+    spec: SweepSpec, store: Store | None, choices: Mapping[str, str], without: Collection[str] = ()
+) -> dict[str, str]:
+    """Stages that may still get trials which nobody knows yet, and why, in words. Where the ``store`` can't be read,
+    those that have none at all. Choices of the stages ``without`` are to be made anew."""
+    if not spec.stages:
+        return {}
+    from kgen.workflow.stages import unfinished
+
+    try:
+        return unfinished(spec, WithChoices(store, choices, without=without)) if store else _not_begun(spec)
+    except StoreError:
+        return _not_begun(spec)
+
+
+def _not_begun(spec: SweepSpec) -> dict[str, str]:
+    from kgen.sweep.stages import waiting
+
+    return {
+        stage.name: "its search has not begun"
+        if stage.source is None
+        else f"its trials are chosen when stage {stage.source.stage} is complete"
+        for stage in waiting(spec)
+    }
+
+
+def later_of(seen: SeenSweep) -> dict[str, str]:
+    """The same of a sweep as it is seen."""
+    spec = seen.spec
+    if spec is None or not spec.stages:
+        return {}
+    found = later_stages(spec, RowReader(spec).store(), {})
+    chosen = {part.stage for part in spec.parts} & {stage.name for stage in spec.stages if stage.source is not None}
+    return {stage: why for stage, why in found.items() if stage not in chosen}
