@@ -5,7 +5,7 @@
 # `make clean quickstart PYTHON=python3.12`.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart cluster test test-node equivalence check image sbom kind chart-docs bench lock clean
+.PHONY: help setup quickstart article cifar10 cluster test test-node equivalence check image sbom kind chart-docs bench lock clean
 
 PYTHON ?= python3
 # More arguments for pytest: make test ARGS="-k grid"
@@ -37,6 +37,16 @@ setup: $(DEV) ## Make .venv with everything for development
 
 quickstart: $(RUN) ## Train the 288 trials of examples/quickstart.yaml here and write the report
 	$(BIN)/kgen run examples/quickstart.yaml
+
+# DATA=FILE.npz: x_train, y_train, x_test, y_test as Keras has them. It is linked beside the sweep, which names it.
+DATA ?=
+article: $(RUN) ## Run the whole article, examples/article.yaml, on DATA=mnist.npz: about an hour on two cores
+	@sh examples/data.sh mnist "$(DATA)" $(BIN)/python
+	$(BIN)/kgen run examples/article.yaml
+
+cifar10: $(RUN) ## The same question on CIFAR-10, examples/cifar10.yaml, on DATA=cifar10.npz: about an hour
+	@sh examples/data.sh cifar10 "$(DATA)" $(BIN)/python
+	$(BIN)/kgen run examples/cifar10.yaml
 
 # Needs no more than Python, and Go, which is fetched where it is missing.
 cluster: ## Start a Kubernetes with fake GPU nodes here, until Ctrl-C; the first time it is built, in minutes

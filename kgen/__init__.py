@@ -23,12 +23,14 @@ if TYPE_CHECKING:
     from kgen.workflow.observe import SeenSweep, see_sweep
     from kgen.workflow.plan import make_plan
     from kgen.workflow.prepare import prepare
+    from kgen.workflow.recommend import Advice, recommend
     from kgen.workflow.render import render_sweep
     from kgen.workflow.run import run_sweep
     from kgen.workflow.submit import submit
     from kgen.workflow.wait import wait
 
 _HOMES: Final = {
+    "Advice": "kgen.workflow.recommend",
     "Analysis": "kgen.analysis",
     "Api": "kgen.backends.kubernetes.api",
     "Budget": "kgen.spec",
@@ -51,6 +53,7 @@ _HOMES: Final = {
     "load": "kgen.sweep",
     "make_plan": "kgen.workflow.plan",
     "prepare": "kgen.workflow.prepare",
+    "recommend": "kgen.workflow.recommend",
     "render_sweep": "kgen.workflow.render",
     "run_sweep": "kgen.workflow.run",
     "see_sweep": "kgen.workflow.observe",
@@ -60,6 +63,7 @@ _HOMES: Final = {
 }
 
 __all__ = [
+    "Advice",
     "Analysis",
     "Api",
     "Budget",
@@ -83,6 +87,7 @@ __all__ = [
     "load",
     "make_plan",
     "prepare",
+    "recommend",
     "render_sweep",
     "run_sweep",
     "see_sweep",

@@ -19,7 +19,7 @@ from kgen.names import COLLECTED_DIR, ROWS_DIR, row_file
 from kgen.results.collect import collect
 from kgen.results.folder import FolderStore
 from kgen.results.rows import CurvePoint, Environment, MetricSummary, Outcome, State, TrialRow, rows_to_bytes
-from kgen.spec import Budget, Objective, Timing, TrialSpec
+from kgen.spec import Budget, Timing, TrialSpec
 
 SIZES = (288, 10_000)
 REPEATS = 3
@@ -92,7 +92,7 @@ def run(folder: Path, trials: list[TrialSpec], *, again: bool) -> None:
     """Collect, without what an earlier collection has kept unless ``again``."""
     if not again:
         shutil.rmtree(folder / COLLECTED_DIR, ignore_errors=True)
-    certificate = collect(FolderStore(folder), trials, Objective()).certificate
+    certificate = collect(FolderStore(folder), trials).certificate
     if not certificate.complete:
         raise SystemExit(f"incomplete: {certificate}")
 

@@ -23,12 +23,12 @@ from pathlib import Path
 from kubernetes.config import incluster_config
 from kgen.backends.kubernetes import config
 from kgen.cli.app import main
-from kgen.workflow import beside
+from kgen.workflow import beside, results
 folder = Path(sys.argv.pop(1))
 incluster_config.SERVICE_TOKEN_FILENAME = str(folder / "token")
 incluster_config.SERVICE_CERT_FILENAME = str(folder / "ca.crt")
 config._POD_NAMESPACE = folder / "namespace"
-beside.RESULTS_MOUNT = str(folder / "results")
+beside.RESULTS_MOUNT = results.RESULTS_MOUNT = str(folder / "results")
 main()
 """
 

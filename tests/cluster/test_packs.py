@@ -16,7 +16,7 @@ from kgen.names import ANNOTATION_RETRY, ANNOTATION_TRIALS, COMPONENT_SUBMIT, LA
 from kgen.render import render
 from kgen.render.tools import Tool, tool_job
 from kgen.sweep import expand, loads
-from kgen.workflow.observe import selector
+from kgen.workflow.stored import selector
 from tests.cluster.planned import quota, running, with_quota
 from tests.cluster.proxy import Exchange, Proxy
 from tests.cluster.shell import IMAGE, Shell, finish, interrupt, numbers, sweep_text, uids

@@ -13,11 +13,12 @@ import pytest
 from kgen.backends.kubernetes.create import Created, create
 from kgen.backends.kubernetes.objects import Kind
 from kgen.backends.kubernetes.watch import Mirror
-from kgen.cli.submit import Printer
+from kgen.cli.printer import Printer
 from kgen.sweep import load
 from kgen.workflow.follow import Following
-from kgen.workflow.observe import SeenTrial, selector
+from kgen.workflow.observe import SeenTrial
 from kgen.workflow.prepare import prepare
+from kgen.workflow.stored import selector
 from kgen.workflow.submit import submit
 from tests.cluster.planned import quota, submitter_kubeconfig, with_quota
 from tests.cluster.shell import Shell, finish, interrupt, numbers, read_until, sweep_text, uids

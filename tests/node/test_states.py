@@ -226,7 +226,7 @@ def test_started_twice(field: Field) -> None:
 
     spec = load(terminal.folder / "patient.yaml")
     [expected] = [each for each in expand(spec) if each.id == trial["trial"]]
-    results = collect(FolderStore(rows.folder), [expected], spec.objective)
+    results = collect(FolderStore(rows.folder), [expected])
     [double] = results.certificate.duplicates
     assert both[0].attempt in double.accepted
     assert len(double.others) == 1
