@@ -19,7 +19,7 @@ from kgen_trainer.backend import announce, require_gpus
 from kgen_trainer.checkpoint import save_all
 from kgen_trainer.cohorts import Cohort, Key, Member, packing
 from kgen_trainer.course import check_budget
-from kgen_trainer.fused import FusedProgram, Stopped, is_fusable, program_for
+from kgen_trainer.fused import FusedProgram, Stopped, is_fusable, is_too_large, program_for
 from kgen_trainer.settings import Settings
 
 
@@ -87,14 +87,14 @@ class _Fleet:
         require_gpus()
         settings = Settings.from_trial(trial)
         check_budget(trial.budget)
-        why_not = is_fusable(settings)
-        if why_not is not None:
-            print(f"kgen_trainer: trial {trial.id} is trained alone: {why_not}", flush=True)
+        found = is_fusable(settings) or _program(settings, broken)
+        if isinstance(found, str):
+            print(f"kgen_trainer: trial {trial.id} is trained alone: {found}", flush=True)
             self._alone.append(trial)
             return None
-        program = self._last = _program(settings, broken)
-        self._trials.describe(trial, _described(packing(program)))
-        return Member(trial, settings, program)
+        self._last = found
+        self._trials.describe(trial, _described(packing(found)))
+        return Member(trial, settings, found)
 
     def _place(self) -> None:
         """Let those that wait begin, as far as there is room."""
@@ -177,13 +177,14 @@ def _room(sizes: Iterable[_Size]) -> float:
     return sum(math.ceil(number / program.width) * program.width / program.capacity for program, number in sizes)
 
 
-def _program(settings: Settings, broken: dict[Settings, TrialError]) -> FusedProgram:
-    """The program; an error is kept in ``broken``, for a download that fails should not be waited for by each trial."""
+def _program(settings: Settings, broken: dict[Settings, TrialError]) -> FusedProgram | str:
+    """The program, or why there can't be one; an error is kept in ``broken``, for a download that fails should not be
+    waited for by each trial."""
     shape = settings.shape()
     if shape in broken:
         raise broken[shape]
     try:
-        return program_for(shape)
+        return is_too_large(shape) or program_for(shape)
     except TrialError as error:
         broken[shape] = error
         raise

@@ -75,7 +75,8 @@ def certificate_lines(certificate: Certificate) -> list[str]:
         lines.append(f"timed: {timed} with results both alone and in company; of each the first counts")
     lines += [f"damaged: {item.file} ({item.reason})" for item in c.damaged]
     lines += [f"foreign: {item.file} (trial {item.trial}: {item.reason})" for item in c.foreign]
-    for word, different in (("images", c.images), ("image digests", c.digests), ("revisions", c.revisions)):
+    mixed = (("images", c.images), ("image digests", c.digests), ("revisions", c.revisions), ("trainers", c.trainers))
+    for word, different in mixed:
         if len(different) > 1:
             lines.append(f"mixed {word}: {', '.join(different)}")
     return lines

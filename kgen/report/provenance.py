@@ -59,6 +59,11 @@ _MEANINGS: Final = {
         "code's.",
     ),
     "revisions": ("revision", "Trials were made with different revisions: differences between them may be the code's."),
+    "trainers": (
+        "trainer",
+        "Trials were made by different trainers, or some one by one and others fused: where their numbers differ a "
+        "little, that may be the reason.",
+    ),
 }
 _PLURALS: Final = {
     "waiting": "stages that may get more trials",
@@ -66,7 +71,7 @@ _PLURALS: Final = {
     "duplicates": "trials that ran more than once",
     "shared": "trials on a shared device",
 }
-_NORMAL: Final = {"images": 1, "digests": 1, "revisions": 1}
+_NORMAL: Final = {"images": 1, "digests": 1, "revisions": 1, "trainers": 1}
 """How many entries are as it should be."""
 
 

@@ -92,7 +92,7 @@ def sections(
                 question=question(analysis, len(own)),
                 answer=answer_table(analysis, f"{prefix}answer"),
                 tables=_tables(analysis, prefix),
-                published=None if beside is None else frame_table(f"{prefix}published", beside.table),
+                published=None if beside is None else frame_table(f"{prefix}published", beside.table, words=True),
                 published_said=() if beside is None else beside.sentences,
                 summary=frame_table(f"{prefix}summary", analysis.summary),
                 summary_file=f"{COLLECTED_DIR}/{summary_file(analysis.stage if several else '')}",
@@ -130,12 +130,19 @@ def question(analysis: Analysis, trials: int) -> str:
 def _tables(analysis: Analysis, prefix: str) -> tuple[tuple[str, Table], ...]:
     found = []
     if analysis.ranking is not None:
-        found.append(("Ranking: how fast, how high, how stably", frame_table(f"{prefix}ranking", analysis.ranking)))
+        found.append(
+            ("Ranking: how fast, how high, how stably", frame_table(f"{prefix}ranking", analysis.ranking, words=True))
+        )
     growing = analysis.scaling
     if growing is not None:
         size = growing.size.name
-        found.append((f"Growth with {size}: straight lines and power laws", frame_table(f"{prefix}fits", growing.fits)))
-        found.append((f"By {size}: weights, pace and regret", frame_table(f"{prefix}sizes", growing.sizes)))
+        found.append(
+            (
+                f"Growth with {size}: straight lines and power laws",
+                frame_table(f"{prefix}fits", growing.fits, words=True),
+            )
+        )
+        found.append((f"By {size}: weights, pace and regret", frame_table(f"{prefix}sizes", growing.sizes, words=True)))
     return tuple(found)
 
 

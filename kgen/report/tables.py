@@ -98,10 +98,10 @@ def _interval(row: AnswerRow) -> str:
     return f"{number(row.low)} to {number(row.high)}"
 
 
-def frame_table(identifier: str, frame: pd.DataFrame) -> Table:
-    """A data frame as it is, its column names included."""
+def frame_table(identifier: str, frame: pd.DataFrame, *, words: bool = False) -> Table:
+    """A data frame as it is, its column names included; with ``words`` these have spaces, so that headings can wrap."""
     names = [str(name) for name in frame.columns]
-    return _table(identifier, frame, {name: name for name in names})
+    return _table(identifier, frame, {name: name.replace("_", " ") if words else name for name in names})
 
 
 def texts_table(identifier: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:

@@ -60,6 +60,8 @@ class Certificate:
     """Different trainer revisions among accepted rows."""
     digests: tuple[str, ...]
     """Different digests of images among the pods that made accepted rows, as far as they are known."""
+    trainers: tuple[str, ...] = ()
+    """Different trainers among accepted rows, such as of versions, or one by one and fused."""
     waiting: Mapping[str, str] = field(default_factory=dict)
     """Stages that may still get trials which nobody knows yet, and why."""
     incomplete_choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

@@ -183,6 +183,7 @@ def _merge(
         images=rows.different("image", accepted.values()),
         revisions=rows.different("revision", accepted.values()),
         digests=tuple(sorted({seen.digest(rows["attempt"][i]) for i in accepted.values()} - {""})),
+        trainers=rows.different("trainer", accepted.values()),
         waiting=dict(waiting),
         incomplete_choices={choice.stage: choice.missing for choice in choices if choice.missing},
     )

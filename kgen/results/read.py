@@ -29,8 +29,8 @@ _CACHE: Final = f"{COLLECTED_DIR}/{ROW_CACHE_FILE}"
 _FILE_FIELDS: Final = pa.schema([("file", pa.string()), ("file_size", pa.int64()), ("file_modified_ns", pa.int64())])
 _CACHED_FIELDS: Final = pa.schema([*FIXED_FIELDS, *_FILE_FIELDS])
 _DECIDING: Final = ("trial", "attempt", "sweep", "stage", "state", "outcome", "timing", "ended", "exit_reason",
-                    "exit_code", "image", "revision", "steps", "seconds", "total_seconds", "resumed_from_step",
-                    "file")  # fmt: skip
+                    "exit_code", "image", "revision", "trainer", "steps", "seconds", "total_seconds",
+                    "resumed_from_step", "file")  # fmt: skip
 _BATCH: Final = 64
 _LEAST_BATCH: Final = 8
 

@@ -9,7 +9,6 @@ does not diverge). All such valleys on a fine mesh are weighed by how well they 
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -50,8 +49,6 @@ _STRANGE: Final = 0.03
 """What a trial that fits nothing weighs: no single one may rule out a valley."""
 _MOST: Final = 3000
 """Valleys that count when values on x are compared."""
-WITHIN: Final = 0.25
-"""A value is good while the time there is at most this share above the shortest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +100,11 @@ class Belief:
         each = self.weights.reshape(len(self.mesh.centres), -1).sum(axis=1)
         return float(np.interp(share, np.cumsum(each) - each / 2, self.mesh.centres))
 
-    def good(self, places: Floats) -> Floats:
-        """Probability that training works there and takes at most :data:`WITHIN` longer than the shortest."""
+    def cost(self, places: Floats) -> Floats:
+        """How many decades longer than the shortest training is expected to take there; at most one, which is also what
+        breaking down costs."""
         above, breaks, weights = self._at(places)
-        return np.asarray(((above <= math.log10(1 + WITHIN)) * (1 - breaks)) @ weights)
+        return np.asarray((np.minimum(above, 1.0) + breaks) @ weights)
 
     def regret(self, place: float) -> float:
         """By what share the best is expected to be shorter than the time at that place: at the most a further trial can

@@ -69,7 +69,7 @@ def expected_gain(group: Group, seen: Sequence[Evidence], cap: float) -> float:
 
 
 def _regret(belief: Belief, places: Floats) -> float:
-    return belief.regret(float(places[int(np.argmax(belief.good(places)))]))
+    return belief.regret(float(places[int(np.argmin(belief.cost(places)))]))
 
 
 def _improvement(space: Space, seen: Sequence[Evidence]) -> float:

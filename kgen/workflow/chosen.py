@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from kgen.choice import Choice, Chosen
@@ -70,6 +70,26 @@ def check_asked(spec: SweepSpec, stage: Stage, choice: Choice) -> None:
     found = f"{'; '.join(edits)}: another question than stage {stage.name} was chosen by"
     allowed = f"what it was, or --rechoose {stage.name}, which chooses anew and keeps all rows"
     raise InputError([parse(spec.text, str(spec.file)).problem(path, found, allowed, key=True)])
+
+
+def to_rechoose(spec: SweepSpec, rechoose: Collection[str]) -> set[str]:
+    """The stages of that name, and those that follow from them. Raises InputError for one that chooses nothing."""
+    choosing = [stage for stage in spec.stages if stage.source is not None]
+    names = [stage.name for stage in choosing]
+    if wrong := [name for name in rechoose if name not in names]:
+        allowed = f"a stage with from: {', '.join(names)}" if names else "no such option: no stage has from"
+        raise InputError.of("the command line", "--rechoose", wrong[0], allowed)
+    first = [stage for stage in choosing if stage.name in rechoose]
+    return {stage.name for one in first for stage in (one, *following(spec, one))}
+
+
+def following(spec: SweepSpec, stage: Stage) -> list[Stage]:
+    """The stages that follow from what a stage's trials are, in the file's order."""
+    found: list[Stage] = []
+    for other in spec.stages:
+        if other.source is not None and other.source.stage in {stage.name, *(one.name for one in found)}:
+            found.append(other)
+    return found
 
 
 def _shown(value: Any) -> str:

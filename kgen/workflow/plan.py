@@ -8,7 +8,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from kgen.backends.local.devices import Slot, slots
-from kgen.names import DEFAULT_STAGE
+from kgen.names import DEFAULT_STAGE, may_hold_others
 from kgen.plan import Plan, Seen, plan
 from kgen.spec import Packing, TrialSpec
 from kgen.sweep import SweepSpec, expand
@@ -106,7 +106,7 @@ def plan_on(spec: SweepSpec, places: Sequence[Slot]) -> Plan:
     observed = _observe(spec, trials)
     # Trials that shared a program took as long as the slowest beside them: that is nobody's pace.
     timed = () if spec.packing is Packing.FUSED else observed.values()
-    done = [row.total_seconds for row in timed if row.state == "complete"]
+    done = [row.total_seconds for row in timed if row.state == "complete" and not may_hold_others(row.file)]
     return plan(
         title(spec),
         trials,

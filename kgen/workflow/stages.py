@@ -11,13 +11,13 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from kgen.errors import IncompleteStageError, InputError
+from kgen.errors import IncompleteStageError
 from kgen.names import choice_file
 from kgen.results.store import Store
 from kgen.spec import TrialSpec, Value
 from kgen.sweep import SweepSpec, expand
 from kgen.sweep.sweepspec import Stage
-from kgen.workflow.chosen import read_choice, said, write_choice
+from kgen.workflow.chosen import following, read_choice, said, to_rechoose, write_choice
 from kgen.workflow.searched import asked_before, parts_of, standing_of, tried_of, untested
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ class Course:
         self._spec = spec
         self._store = store
         self._allow_incomplete = allow_incomplete
-        self._anew = _check_rechoose(spec, rechoose)
+        self._anew = to_rechoose(spec, rechoose)
         self._pending = pending
         self._given: Counter[str] = Counter()
         """How often each trial was handed out."""
@@ -189,7 +189,7 @@ class Course:
             return found
         made = self._chosen(stage)  # first, so that the old one stays where none can be made
         if stage.name in self._anew:
-            for other in (*reversed(_following(self._spec, stage)), *([stage] if found else ())):
+            for other in (*reversed(following(self._spec, stage)), *([stage] if found else ())):
                 self._store.discard(choice_file(other.name))
             self._anew.remove(stage.name)
         written = write_choice(self._spec, stage, self._store, made)
@@ -259,25 +259,6 @@ def _new_cache() -> RowCache:
     from kgen.results.read import RowCache
 
     return RowCache()
-
-
-def _check_rechoose(spec: SweepSpec, rechoose: Collection[str]) -> set[str]:
-    choosing = [stage for stage in spec.stages if stage.source is not None]
-    names = [stage.name for stage in choosing]
-    if wrong := [name for name in rechoose if name not in names]:
-        allowed = f"a stage with from: {', '.join(names)}" if names else "no such option: no stage has from"
-        raise InputError.of("the command line", "--rechoose", wrong[0], allowed)
-    first = [stage for stage in choosing if stage.name in rechoose]
-    return {stage.name for one in first for stage in (one, *_following(spec, one))}
-
-
-def _following(spec: SweepSpec, stage: Stage) -> list[Stage]:
-    """The stages that follow from what a stage's trials are, in the file's order."""
-    found: list[Stage] = []
-    for other in spec.stages:
-        if other.source is not None and other.source.stage in {stage.name, *(one.name for one in found)}:
-            found.append(other)
-    return found
 
 
 def _done(part: SweepSpec, store: Store, cache: RowCache | None) -> frozenset[str]:

@@ -1,17 +1,19 @@
 """Replays the search methods on complete grids: how good the recommended rate is, for how many trials and steps.
 
-    python tests/benchmarks/bench_search.py digits=results/digits mnist10k=results/article \
-        --range-tests digits=results/digits-range --figure docs/images/search.svg --table search.csv
+    python tests/benchmarks/bench_search.py mnist10k=results/article --table mnist10k.csv
+    python tests/benchmarks/bench_search.py digits=results/digits --range-tests digits=results/range --table digits.csv
+    python tests/benchmarks/bench_search.py --draw digits.csv mnist10k.csv --figure docs/images/search.svg
 
 A folder holds kgen's results of a full grid of optimizers and learning rates with several seeds. A proposed trial is
 looked up there and not trained, the search being held to the grid's rates. One look-up is one run, never a mean: of a
 data seed drawn for each trial (`trial`), or for each search (`search`: all trials of a sweep share a seed unless it has
-repeats). Range tests can't be looked up: they are rows of real ones, made by `parameters: {learning_rate: [1e-6],
-learning_rate_stop: [100], optimizer: [...]}` with several seeds.
+repeats). Range tests can't be looked up: a folder of theirs holds real ones, of a sweep over the optimizers with
+`trainer: {config: {range_test: {start: 1e-6, stop: 100}}}` and several seeds.
 
 Regret of a rate: its time to the target on the valley smoothed over all data seeds (`kgen.analysis.smooth`), as a share
 above the best; infinite where fewer than half of the seeds get there. A search counts as good when every optimizer that
-has a working rate has a regret within 25 % (10 %). Intervals are 95 %: Wilson's for shares, order statistics for medians.
+has a working rate has a regret within 25 % (10 %). Intervals are 95 %: Wilson's for shares, order statistics for
+medians.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ import csv
 import math
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -42,7 +44,6 @@ GRID = "full grid"
 SMOOTH = "full grid, smoothed"
 COUNTS = (4, 5, 6, 8, 12, 16)
 ADAPTIVE = (Method.BISECTION, Method.TPE)
-RED, GREY = "#c44", "#888"
 
 
 @dataclass
@@ -181,7 +182,8 @@ class Outcome:
     """That were trained, per optimizer; a rung counts as one."""
     steps: float
     """As a share of the grid's."""
-    regrets: tuple[float, ...]
+    regrets: Mapping[str, float]
+    """Of each optimizer."""
 
 
 def searched(
@@ -213,7 +215,7 @@ def _search(table: Table, method: Method, parallel: int, counts: Sequence[int], 
 
 def _judged(table: Table, stage: Stage, name: str, each: bool, count: int, tried: Sequence[Tried]) -> Outcome:
     found = {str(point["optimizer"]): float(point["learning_rate"]) for point in recommended(stage, tried)}
-    regrets = tuple(table.regret(one, found[one]) if one in found else math.inf for one in table.optimizers)
+    regrets = {one: table.regret(one, found[one]) if one in found else math.inf for one in table.optimizers}
     steps = sum(one.spent_steps for one in tried) / table.grid_steps
     noise = "trial" if each else "search"
     return Outcome(table.name, name, noise, count, len(tried) / len(table.optimizers), steps, regrets)
@@ -226,14 +228,13 @@ def whole_grid(table: Table, seed: int, each: bool) -> list[Outcome]:
     tried = [looked.trial({"optimizer": optimizer, "learning_rate": rate}, None, 0)
              for optimizer in table.optimizers for rate in table.rates]  # fmt: skip
     by_rule = _judged(table, stage, GRID, each, len(table.rates), tried)
-    regrets = []
+    regrets: dict[str, float] = {}
     for optimizer in table.optimizers:
         mine = [one for one in tried if one.parameters["optimizer"] == optimizer]
         valley = smoothed([math.log10(float(one.parameters["learning_rate"])) for one in mine], mine, table.budget)
-        regrets.append(
-            math.inf if valley.best is None else table.regret(optimizer, 10 ** valley.positions[valley.best])
-        )
-    return [by_rule, replace(by_rule, method=SMOOTH, regrets=tuple(regrets))]
+        best = None if valley.best is None else 10 ** float(valley.positions[valley.best])
+        regrets[optimizer] = math.inf if best is None else table.regret(optimizer, best)
+    return [by_rule, replace(by_rule, method=SMOOTH, regrets=regrets)]
 
 
 def range_tested(table: Table, tests: dict[str, list[Tried]], seed: int) -> Outcome:
@@ -241,7 +242,7 @@ def range_tested(table: Table, tests: dict[str, list[Tried]], seed: int) -> Outc
     rng = np.random.default_rng([seed, 2])
     picked = {name: tests[name][int(rng.integers(len(tests[name])))] for name in table.optimizers}
     rates = {name: suggested(one) for name, one in picked.items()}
-    regrets = tuple(math.inf if rate is None else table.regret(name, rate) for name, rate in rates.items())
+    regrets = {name: math.inf if rate is None else table.regret(name, rate) for name, rate in rates.items()}
     steps = sum(one.spent_steps for one in picked.values()) / table.grid_steps
     return Outcome(table.name, "range-test", "trial", 1, 1, steps, regrets)
 
@@ -279,46 +280,60 @@ def summed(outcomes: Sequence[Outcome]) -> list[Line]:
         groups.setdefault((one.data, one.noise, one.method, one.count), []).append(one)
     lines = []
     for (data, noise, method, count), here in groups.items():
-        worst = [max(one.regrets) for one in here]
+        worst = [max(one.regrets.values()) for one in here]
         within = {limit: share(sum(value <= limit for value in worst), len(here)) for limit in (0.25, 0.10)}
         lines.append({
             "data": data, "noise": noise, "method": method, "trials": count, "searches": len(here),
             "trained": float(np.mean([one.trials for one in here])), "steps": float(np.mean([one.steps for one in here])),
             "within25": within[0.25], "within10": within[0.10], "worst": median(worst),
-            "each25": float(np.mean([[value <= 0.25 for value in one.regrets] for one in here])),
-            "nothing": float(np.mean([[math.isinf(value) for value in one.regrets] for one in here])),
+            "each25": float(np.mean([[value <= 0.25 for value in one.regrets.values()] for one in here])),
+            "per": {name: float(np.mean([one.regrets[name] <= 0.25 for one in here])) for name in here[0].regrets},
         })  # fmt: skip
     return lines
 
 
 def printed(lines: Sequence[Line]) -> None:
     """As a table."""
-    print(f"{'data':9} {'noise':6} {'method':24} {'trials':>6} {'steps':>7}  {'all within 25 %':>18}  "
-          f"{'all within 10 %':>18}  {'worst regret, median':>24}  each ≤ 25 %")  # fmt: skip
+    print(f"{'data':9} {'noise':6} {'method':22} {'trials':>6} {'steps':>6}  {'all within 25 %':>15}  "
+          f"{'within 10 %':>15}  {'worst regret, median':>20}  each within 25 %")  # fmt: skip
     for line in lines:
-        first, second, worst = line["within25"], line["within10"], line["worst"]
-        print(f"{line['data']:9} {line['noise']:6} {line['method']:24} {line['trained']:6.1f} {line['steps']:7.1%}  "
-              f"{first[0]:6.0%} ({first[1]:4.0%}-{first[2]:4.0%})  {second[0]:6.0%} ({second[1]:4.0%}-{second[2]:4.0%})  "
-              f"{worst[0]:8.0%} ({worst[1]:5.0%}-{worst[2]:5.0%})  {line['each25']:.1%}")  # fmt: skip
+        first, second = (f"{p:4.0%} ({low:4.0%}-{high:4.0%})" for p, low, high in (line["within25"], line["within10"]))
+        worst = [f"{value:.0%}" if math.isfinite(value) else "none" for value in line["worst"]]
+        each = ", ".join(f"{name} {value:.0%}" for name, value in line["per"].items())
+        print(f"{line['data']:9} {line['noise']:6} {line['method']:22} {line['trained']:6.1f} {line['steps']:6.1%}  "
+              f"{first:>15}  {second:>15}  {worst[0]:>6} ({worst[1]:>5}-{worst[2]:>5})  {each}")  # fmt: skip
+
+
+PLAIN = ("data", "noise", "method")
+TRIPLES = ("within25", "within10", "worst")
 
 
 def written(lines: Sequence[Line], file: Path) -> None:
-    """As CSV."""
+    """As CSV; a share and a median are three columns: the number and the ends of its interval."""
     with file.open("w", newline="", encoding="utf-8") as out:
         writer = csv.writer(out)
-        writer.writerow(["data", "noise", "method", "trials", "searches", "trained", "steps", "within25", "low", "high",
-                         "within10", "low10", "high10", "worst", "worst_low", "worst_high", "each25"])  # fmt: skip
+        ends = [f"{name}{end}" for name in TRIPLES for end in ("", "_low", "_high")]
+        writer.writerow([*PLAIN, "searches", "trained", "steps", *ends])
         for one in lines:
-            writer.writerow([one["data"], one["noise"], one["method"], one["trials"], one["searches"], one["trained"],
-                             *(f"{value:.4g}" for value in (one["steps"], *one["within25"], *one["within10"],
-                                                            *one["worst"], one["each25"]))])  # fmt: skip
+            numbers = (one["searches"], one["trained"], one["steps"], *(x for name in TRIPLES for x in one[name]))
+            writer.writerow([*(one[name] for name in PLAIN), *(f"{number:.4g}" for number in numbers)])
 
 
-COLOURS = {"bisection": "#1b6ca8", "tpe": "#d1802a", "halving": "#7a4fa3", "sobol": "#4c9a52", "random": GREY}
+def read(file: Path) -> list[Line]:
+    """What :func:`written` wrote."""
+    with file.open(newline="", encoding="utf-8") as lines:
+        return [{**line, "trained": float(line["trained"]), "steps": float(line["steps"]),
+                 **{name: tuple(float(line[name + end]) for end in ("", "_low", "_high")) for name in TRIPLES}}
+                for line in csv.DictReader(lines)]  # fmt: skip
+
+
+COLOURS = {"bisection": "#1b6ca8", "tpe": "#d1802a", "halving": "#7a4fa3", "sobol": "#4c9a52", "random": "#888"}
+PANELS = (("trained", "within25"), ("trained", "worst"), ("steps", "worst"))
+HIGHEST = 4.0
 
 
 def drawn(lines: Sequence[Line], file: Path) -> None:
-    """One row of panels for each data set: the share of good searches and the worst regret, against trials and steps."""
+    """A row of panels for each data set: share of good searches and worst regret, against trials and steps."""
     import matplotlib as mpl
 
     mpl.use("svg")
@@ -326,74 +341,87 @@ def drawn(lines: Sequence[Line], file: Path) -> None:
     from matplotlib import pyplot as plt
 
     names = list(dict.fromkeys(line["data"] for line in lines))
-    figure, axes = plt.subplots(
-        len(names), 3, figsize=(9.5, 2.5 * len(names) + 0.6), squeeze=False, layout="constrained"
-    )
+    size = 9.5, 2.3 * len(names) + 0.5
+    figure, axes = plt.subplots(len(names), 3, figsize=size, squeeze=False, layout="constrained")
     for row, name in zip(axes, names, strict=True):
         mine = [line for line in lines if line["data"] == name and line["noise"] == "trial"]
-        for method, colour in COLOURS.items():
-            here = sorted((line for line in mine if line["method"] == method), key=lambda line: line["trained"])
-            for axis, x, y in zip(row, ("trained", "trained", "steps"), ("within25", "worst", "worst"), strict=True):
-                middle, low, high = np.minimum(np.array([line[y] for line in here]).T, 4.0)
-                places = [line[x] for line in here]
-                axis.plot(places, middle, color=colour, marker="o", markersize=2.5, linewidth=1.2, label=method)
-                axis.fill_between(places, low, high, color=colour, alpha=0.15, linewidth=0)
-        anchors = [line for line in mine if line["method"] == SMOOTH]
-        tests = [line for line in mine if line["method"] == "range-test"]
-        for axis, x, y in zip(row, ("trained", "trained", "steps"), ("within25", "worst", "worst"), strict=True):
-            for line in anchors:
-                axis.axhline(min(line[y][0], 4.0), color="black", linewidth=0.8, linestyle=":", label=GRID)
-            for line in tests:
-                axis.plot([line[x]], [min(line[y][0], 4.0)], "^", color=RED, markersize=5, label="range-test")
-        row[0].axvline(8, color=GREY, linewidth=0.6, linestyle="--")
-        row[0].axhline(0.9, color=GREY, linewidth=0.6, linestyle="--")
-        row[0].set(
-            ylim=(-0.02, 1.02), ylabel=f"{name}\nall optimizers within 25 %", xlabel="trials per optimizer (of 48)"
-        )
-        row[1].set(ylim=(0, 1), ylabel="regret of the worst optimizer", xlabel="trials per optimizer (of 48)")
-        row[2].set(ylim=(0, 1), ylabel="regret of the worst optimizer", xlabel="training steps, share of the grid's")
-    handles, labels = axes[0][0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False)
+        for axis, (x, y) in zip(row, PANELS, strict=True):
+            for method, colour in COLOURS.items():
+                here = sorted((line for line in mine if line["method"] == method), key=lambda line: float(line[x]))
+                if here:
+                    middle, low, high = np.minimum(np.array([line[y] for line in here]).T, HIGHEST)
+                    places = [line[x] for line in here]
+                    axis.plot(places, middle, color=colour, marker="o", markersize=2.5, linewidth=1.2, label=method)
+                    axis.fill_between(places, low, high, color=colour, alpha=0.15, linewidth=0)
+            for line in mine:
+                if line["method"] == SMOOTH:
+                    axis.axhline(min(line[y][0], HIGHEST), color="black", linewidth=0.8, linestyle=":", label=GRID)
+                if line["method"] == str(Method.RANGE_TEST):
+                    axis.plot([line[x]], [min(line[y][0], HIGHEST)], "^", color="#c44", label=line["method"])
+        row[0].axvline(8, color="#888", linewidth=0.6, linestyle="--")
+        row[0].axhline(0.9, color="#888", linewidth=0.6, linestyle="--")
+        row[0].set(ylim=(-0.02, 1.02), ylabel=f"{name}\nall optimizers within 25 %")
+        row[1].set(ylim=(0, 1), ylabel="regret of the worst optimizer")
+        row[2].set(ylim=(0, 1))
+    for axis, label in zip(
+        axes[-1], ["trials per optimizer"] * 2 + ["training steps, share of the grid's"], strict=True
+    ):
+        axis.set_xlabel(label)
+    found = dict(zip(*reversed(axes[0][0].get_legend_handles_labels()), strict=True))
+    figure.legend(found.values(), found.keys(), loc="outside upper center", ncols=len(found), frameon=False)
     figure.savefig(file, metadata={"Date": None})
     plt.close(figure)
 
 
+def named(text: str) -> tuple[str, Path]:
+    """``NAME=FOLDER``."""
+    name, _, folder = text.partition("=")
+    return name, Path(folder)
+
+
 def main() -> None:
     """Replay, print, write, draw."""
-    named = lambda text: (text.split("=", 1)[0], Path(text.split("=", 1)[1]))  # noqa: E731
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folders", nargs="+", type=named, metavar="NAME=FOLDER", help="results of a complete grid")
+    parser.add_argument("folders", nargs="*", type=named, metavar="NAME=FOLDER", help="results of complete grids")
     parser.add_argument("--range-tests", nargs="*", type=named, default=[], metavar="NAME=FOLDER")
     parser.add_argument("--seeds", type=int, default=100, help="searches of each kind")
     parser.add_argument("--methods", nargs="*", type=Method, default=[*Method])
-    parser.add_argument("--parallel", nargs="*", type=int, default=[1, 2, 4], help="of bisection and tpe")
+    parser.add_argument(
+        "--parallel", nargs="*", type=int, default=[1, 4], help="points at a time, of bisection and tpe"
+    )
     parser.add_argument("--noise", nargs="*", choices=("trial", "search"), default=["trial", "search"])
+    parser.add_argument("--table", type=Path, help="CSV to write")
+    parser.add_argument("--draw", nargs="*", type=Path, default=[], help="CSVs written before")
     parser.add_argument("--figure", type=Path)
-    parser.add_argument("--table", type=Path)
     given = parser.parse_args()
-    outcomes: list[Outcome] = []
+    lines = [line for file in given.draw for line in read(file)]
     for name, folder in given.folders:
         table = table_of(name, folder)
-        working = ", ".join(f"{one} {sum(table.truth[one].fitted <= (table.truth[one].limit or 0))}"
-                            for one in table.optimizers)  # fmt: skip
-        print(f"{name}: {len(table.seeds)} seeds of {len(table.rates)} rates; rates within 25 % of the best: {working}")
-        for noise in given.noise:
-            for seed in range(given.seeds):
-                outcomes += whole_grid(table, seed, noise == "trial")
-                for method in given.methods:
-                    if method is Method.RANGE_TEST:
-                        continue
-                    for parallel in given.parallel if method in ADAPTIVE else (1,):
-                        outcomes += searched(table, method, parallel, COUNTS, seed, noise == "trial")
+        near = {one: int(np.sum(table.truth[one].fitted <= (table.truth[one].limit or 0))) for one in table.optimizers}
+        print(f"{name}: {len(table.seeds)} seeds of {len(table.rates)} rates; rates within 25 % of the best: {near}")
+        outcomes = [one for noise in given.noise for seed in range(given.seeds)
+                    for one in replayed(table, given.methods, given.parallel, seed, noise == "trial")]  # fmt: skip
         if Method.RANGE_TEST in given.methods and name in dict(given.range_tests):
             tests = tests_of(dict(given.range_tests)[name])
             outcomes += [range_tested(table, tests, seed) for seed in range(given.seeds)]
-        lines = summed(outcomes)
-        printed([line for line in lines if line["data"] == name])
+        summary = summed(outcomes)
+        printed(summary)
+        lines += summary
     if given.table:
-        written(summed(outcomes), given.table)
+        written(lines, given.table)
     if given.figure:
-        drawn(summed(outcomes), given.figure)
+        drawn(lines, given.figure)
+
+
+def replayed(
+    table: Table, methods: Sequence[Method], parallel: Sequence[int], seed: int, each: bool
+) -> Iterator[Outcome]:
+    """All methods with one seed."""
+    yield from whole_grid(table, seed, each)
+    for method in methods:
+        if method is not Method.RANGE_TEST:
+            for number in parallel if method in ADAPTIVE else (1,):
+                yield from searched(table, method, number, COUNTS, seed, each)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -171,9 +172,7 @@ def test_a_submission_that_is_killed_anywhere_goes_on(shell: Shell, trainers: Tr
     with trainers.at_work():
         for jobs in (3, 9):
             process = shell.start("submit", "sweep.yaml", "--wait", "--yes")
-            shell.cluster.until(partial(has_jobs, shell, jobs), timeout=150, what=f"{jobs} Jobs")
-            process.kill()
-            finish(process)
+            kill_at(process, shell, jobs)
             killed.append(sum(stage_of(shell).values()))
         last = finish(shell.start("submit", "sweep.yaml", "--wait", "--yes"))
     assert last.code == 0, last
@@ -188,8 +187,15 @@ def has_trial_jobs(shell: Shell, number: int) -> bool:
     return sum(stage_of(shell).values()) >= number
 
 
-def has_jobs(shell: Shell, number: int) -> bool:
-    return len(shell.jobs()) >= number
+def kill_at(process: subprocess.Popen[str], shell: Shell, jobs: int) -> None:
+    """Kill a submission as soon as there are so many Jobs."""
+    try:
+        shell.cluster.until(partial(has_trial_jobs, shell, jobs), timeout=300, what=f"{jobs} Jobs")
+    except TimeoutError as error:
+        process.kill()
+        raise AssertionError(f"{error}: {finish(process)}") from error
+    process.kill()
+    finish(process)
 
 
 def test_a_choice_that_was_made_stays(shell: Shell, trainers: Trainers) -> None:
@@ -296,7 +302,7 @@ def test_every_look_is_at_all_stages(shell: Shell, trainers: Trainers) -> None:
 def test_who_waits_beside_a_submission_waits_for_its_next_stage(shell: Shell, trainers: Trainers) -> None:
     trainers.hold = lambda _: True
     submitting = shell.start("submit", "sweep.yaml", "--wait", "--yes")
-    shell.cluster.until(partial(has_jobs, shell, 8), timeout=150, what="the Jobs of the first stage")
+    shell.cluster.until(partial(has_trial_jobs, shell, 8), timeout=150, what="the Jobs of the first stage")
     waiting = shell.start("wait", "first")
     assert waiting.stdout is not None
     assert "8 running" in read_until(waiting, lambda line: "0/8 succeeded" in line)
@@ -328,9 +334,7 @@ def test_a_killed_submitter_in_the_cluster_goes_on_with_what_was_chosen(
     with trainers.at_work():
         for jobs in (3, 9):
             process = submitter.start(*command, **CLAIM)
-            accounts.cluster.until(partial(has_trial_jobs, accounts, jobs), timeout=150, what=f"{jobs} Jobs")
-            process.kill()
-            finish(process)
+            kill_at(process, accounts, jobs)
         last = finish(submitter.start(*command, **CLAIM))
     assert last.code == 0, last
     assert last.lines[-1] == "all 14 trials of sweep/first succeeded"

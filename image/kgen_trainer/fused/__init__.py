@@ -8,7 +8,7 @@ lanes. The mathematics stands in :mod:`.geometry` (where each value lies), :mod:
 from __future__ import annotations
 
 from kgen_trainer.fused.lanes import LaneOptimizer, Lanes
-from kgen_trainer.fused.program import FusedProgram, Stopped, program_for
+from kgen_trainer.fused.program import FusedProgram, Stopped, is_too_large, program_for
 from kgen_trainer.fused.support import is_fusable
 
-__all__ = ["FusedProgram", "LaneOptimizer", "Lanes", "Stopped", "is_fusable", "program_for"]
+__all__ = ["FusedProgram", "LaneOptimizer", "Lanes", "Stopped", "is_fusable", "is_too_large", "program_for"]

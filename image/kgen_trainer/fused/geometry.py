@@ -200,6 +200,25 @@ class Geometry:
             for start, end in itertools.pairwise(ends)
         )
 
+    def tile_bytes(self, lanes: int) -> int:
+        """Memory for the arrays of a tile and its patches, nearly: they grow with the image, the batch and the lanes,
+        and the index of each Toeplitz matrix does not."""
+        (rows, columns), widths, batch = self.places1, self.widths, self.batch
+        padded = (self.height + 2 * _REACH) * (self.width + 2 * _REACH) * self.channels * batch
+        patches = self.blocks * self.taps * self.columns + padded
+        block = widths.conv1 * self.columns  # 4 · places · batch
+        first = 2 * block + block // PHASES + (self.blocks * (PHASES - 1) * block // PHASES + 3) // 4
+        whole = rows * columns * widths.conv1 * batch
+        last = (3 * self.features + 3 * widths.dense + 4 * self.classes) * batch + 2 * self.weights
+        second = sum(
+            2 * (rows + 2 * strip.margin) * strip.columns_seen * widths.conv1 * batch
+            + self.bands * strip.outputs * batch * 2
+            + 3 * strip.outputs * strip.inputs
+            for strip in self.strips
+        )
+        index = sum(5 * strip.outputs * strip.inputs for strip in self.strips)
+        return 4 * (patches + index + lanes * (first + whole + last + second))
+
     # -- the weights of a lane, one after another as in kgen_trainer.models.weights_of
 
     @cached_property

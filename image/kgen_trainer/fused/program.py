@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ in a cache, and a multiple of 4, so that the products' kernels have no edge in w
 _MOST_LANES: Final = 1024
 _BUDGET: Final = 1 << 30
 """Bytes for the lanes of one program, or a quarter of this process's memory where that is less."""
+_TILE_SHARE: Final = 4
+"""The arrays of one tile take at most this part of the memory, one by so many."""
 _COPIES: Final = 3
 """Of a lane's weights and variables that there are at a time."""
 _STEPS_AT_A_TIME: Final = 64
@@ -57,11 +60,8 @@ class FusedProgram:
     within a lane."""
 
     def __init__(self, settings: Settings, data: Dataset) -> None:
-        height, width, channels = data.image_shape
         self.data = data
-        self.geometry = Geometry(
-            height, width, channels, PRESETS[settings.model].scaled(settings.scale), data.classes, settings.batch_size
-        )
+        self.geometry = _geometry(settings, data)
         self.width = WIDTH
         self.model = build_model(self.geometry.widths, data.image_shape, data.classes, settings.dropout)
         """The same in Keras. Its weights are nobody's."""
@@ -73,6 +73,7 @@ class FusedProgram:
         self._patches = Patches(self.geometry)
         self._masks = DropoutMasks(settings.dropout, settings.batch_size, self.geometry.widths.dense)
         self._warm_up(settings.batch_size)
+        _living.add(self)
 
     def _warm_up(self, batch: int) -> None:
         """Make a step of a lane that is nobody's: what the first one traces and builds is no trial's time."""
@@ -81,9 +82,10 @@ class FusedProgram:
 
     @property
     def capacity(self) -> int:
-        """Lanes that fit into this process's memory, in whole tiles."""
+        """Lanes that fit into this process's memory beside the arrays of all its programs, in whole tiles."""
         bytes_per_lane = 4 * self.geometry.weights * (1 + SLOTS) * _COPIES
-        budget = min(_BUDGET, _memory() // 4)
+        programs = sum(program.geometry.tile_bytes(WIDTH) for program in list(_living))
+        budget = min(_BUDGET, _memory() // 4, max(0, _memory() // 2 - programs))
         return max(1, min(_MOST_LANES, budget // bytes_per_lane) // WIDTH) * WIDTH
 
     def fresh(self, seed: int, members: Sequence[Settings]) -> Lanes:
@@ -245,6 +247,26 @@ def _memory() -> int:
 
 
 _programs: OrderedDict[Settings, FusedProgram] = OrderedDict()
+_living: weakref.WeakSet[FusedProgram] = weakref.WeakSet()
+"""Also those that are not kept any more, while trials need them."""
+
+
+def _geometry(settings: Settings, data: Dataset) -> Geometry:
+    widths = PRESETS[settings.model].scaled(settings.scale)
+    return Geometry(*data.image_shape, widths, data.classes, settings.batch_size)
+
+
+def is_too_large(settings: Settings) -> str | None:
+    """Why a program for these settings would not fit into this process's memory, in words; None where it does. Raises
+    DataError when the data can't be used."""
+    shape = settings.shape()
+    if shape in _programs:
+        return None
+    need, memory = _geometry(shape, load(shape.dataset, shape.data)).tile_bytes(WIDTH), _memory()
+    if need <= memory // _TILE_SHARE:
+        return None
+    gib = 1 << 30
+    return f"{WIDTH} at a time need {need / gib:.1f} GiB, over a quarter of the {memory / gib:.1f} GiB that there are"
 
 
 def program_for(settings: Settings) -> FusedProgram:

@@ -190,13 +190,15 @@ def test_every_id_and_file_of_the_certificate_is_named() -> None:
         images=["image:1", "image:2"],
         digests=["sha256:1", "sha256:2"],
         revisions=["r1", "r2"],
+        trainers=["mine", "mine, fused"],
         shared=[{"trial": "shared0001", "file": "rows/s.parquet", "reason": "reached"}],
     )
     text = " ".join(read(report_of(trials, certificate=certificate)[1]).text)
     for name in ("missing000", "missing059", "failed001", "rows/f.parquet", "OSError: full", "twice0001", "a-first",
                  "a-second, a-third", "interru001", "rows/torn.parquet", "rows/strange.parquet", "stranger01",
                  "shared0001", "1 trial on a shared device", "image:1", "image:2", "r2",
-                 "60 missing trials", "2 images", "2 revisions", "2 image digests", "sha256:2"):  # fmt: skip
+                 "60 missing trials", "2 images", "2 revisions", "2 image digests", "sha256:2", "2 trainers",
+                 "mine, fused"):  # fmt: skip
         assert name in text, name
     assert "Incomplete: results of 1 of 3 expected trials." in text
 

@@ -26,6 +26,7 @@ from kgen.results.collect import Observed, Results, collect, observe
 from kgen.results.folder import FolderStore
 from kgen.results.rows import (
     CurvePoint,
+    Environment,
     MetricSummary,
     Outcome,
     State,
@@ -84,7 +85,7 @@ def test_every_trial_with_a_result_makes_a_complete_sweep(tmp_path: Path) -> Non
     assert certificate.complete
     assert (certificate.expected, certificate.accepted) == (3, 3)
     nothing = {"missing", "failed", "interrupted", "shared", "duplicates", "timed", "damaged", "foreign", "images",
-               "revisions", "digests"}  # fmt: skip
+               "revisions", "digests", "trainers"}  # fmt: skip
     assert {name for name, value in certificate.to_json().items() if value == ()} == nothing
     assert next(iter(certificate.to_json())) == "complete"
 
@@ -242,6 +243,12 @@ def test_rows_of_other_trials_are_foreign_and_named(tmp_path: Path) -> None:
     certificate = certify(tmp_path, 1)
     assert certificate.complete
     assert certificate.foreign == (TrialFile("old", "old.a.parquet", "no trial of this sweep file (sweep before)"),)
+
+
+def test_fused_trials_among_others_are_told(tmp_path: Path) -> None:
+    for i, trainer in enumerate(["mine", "mine, fused in tiles of 16", "mine"]):
+        write(tmp_path, row(f"t{i}", environment=Environment(trainer=trainer)))
+    assert certify(tmp_path, 3).trainers == ("mine", "mine, fused in tiles of 16")
 
 
 def test_different_images_and_revisions_are_told(tmp_path: Path) -> None:

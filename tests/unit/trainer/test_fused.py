@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+import kgen_trainer.fused.program
 from kgen_trainer.backend import tf
-from kgen_trainer.fused import FusedProgram, Lanes, Stopped, is_fusable, program_for
+from kgen_trainer.fused import FusedProgram, Lanes, Stopped, is_fusable, is_too_large, program_for
 from kgen_trainer.fused.batches import Patches
 from kgen_trainer.fused.geometry import Geometry
 from kgen_trainer.fused.network import Tile
@@ -306,6 +307,57 @@ def test_what_moves_without_a_gradient() -> None:
     assert dict(zip(KINDS, moves, strict=True)) == {kind: kind in ("momentum", "adam") for kind in KINDS}
     lanes.slots[:, 0] = 0
     assert not any(program.moves_without_gradient(lanes, lane, 4, step=7) for lane in range(6))
+
+
+def _arrays(value: Any, seen: dict[int, int]) -> None:
+    """Memory of all arrays in an object, by address."""
+    if isinstance(value, np.ndarray):
+        base = value
+        while isinstance(base.base, np.ndarray):
+            base = base.base
+        if base.flags.owndata:
+            seen[base.ctypes.data] = base.nbytes
+    elif isinstance(value, list | tuple):
+        for each in value:
+            _arrays(each, seen)
+    elif type(value).__module__.startswith("kgen_trainer.fused") and hasattr(value, "__dict__"):
+        for each in vars(value).values():
+            _arrays(each, seen)
+
+
+@pytest.mark.parametrize("shape", [(8, 8, 1, SMALL, 10, 100), (28, 28, 1, SMALL, 10, 100), (64, 48, 3, SMALL, 10, 20)])
+def test_the_memory_of_a_tile_is_known_before_it_is_made(shape: tuple[int, int, int, Widths, int, int]) -> None:
+    geometry = Geometry(*shape)
+    random, seen = np.random.default_rng(0), dict[int, int]()
+    tile, patches = Tile(geometry, 16), Patches(geometry)
+    images = random.random((geometry.batch, *shape[:3]), np.float32)
+    given = patches.batch(images, np.zeros(geometry.batch, np.int32))
+    weights, mask = np.zeros((16, geometry.weights), np.float32), np.ones((15, geometry.batch), np.float32)
+    tile.forward(weights, given, mask)
+    tile.backward(weights, given, mask)
+    _arrays([tile, patches], seen)
+    assert 0.9 < geometry.tile_bytes(16) / sum(seen.values()) < 2
+
+
+def test_what_does_not_fit_into_memory_is_not_fused(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings(batch_size=51)
+    monkeypatch.setattr(kgen_trainer.fused.program, "_memory", lambda: 4 << 20)
+    assert "over a quarter of the 0.0 GiB" in (is_too_large(settings) or "")
+    monkeypatch.undo()
+    assert is_too_large(settings) is None
+    program, capacity = program_for(settings), program_for(settings).capacity
+    need = program.geometry.tile_bytes(16) * len(kgen_trainer.fused.program._living)
+    monkeypatch.setattr(kgen_trainer.fused.program, "_memory", lambda: 2 * need)
+    assert program.capacity < capacity
+
+
+def test_what_the_first_step_traces_and_builds_is_there_before_it() -> None:
+    """So that it is not counted as training."""
+    program = program_for(Settings(batch_size=49))
+    assert all({"toeplitz", "occurrences"} <= vars(strip).keys() for strip in program.geometry.strips)
+    assert program._masks._draw.experimental_get_tracing_count() == 1
+    trained(program, mixture(2, batch_size=49))
+    assert program._masks._draw.experimental_get_tracing_count() == 1
 
 
 def test_stopping_changes_nothing() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+import kgen_trainer.cohorts
 import kgen_trainer.program
 from kgen import names
 from kgen.results.rows import Outcome, State, TrialRow
@@ -210,6 +211,21 @@ def test_a_checkpoint_of_another_packing_is_passed_over(
     else:
         assert alone().resumed_from_step is None
     assert f"is not used: it is of packing {first}" in capfd.readouterr().out
+
+
+def test_a_checkpoint_made_with_other_kernels_for_products_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    one = spec(1, budget={"steps": 60, "check_every_steps": 10}, config={"checkpoint_every_seconds": 1e-9})
+    program_for(Settings())
+    with monkeypatch.context() as patch:
+        patch.setattr(kgen_trainer.cohorts, "products", lambda: "NumPy 1.0 with openblas 0.1 for Prescott")
+        cut_off(patch, FusedProgram)
+        assert train_here(tmp_path, [one])[one.id].state is State.FAILED
+    (path,) = (tmp_path / names.ROWS_DIR).iterdir()
+    path.unlink()
+    assert train_here(tmp_path, [one])[one.id].resumed_from_step is None
+    assert "is not used: it is of packing fused in tiles of 16, NumPy 1.0 with openblas" in capfd.readouterr().out
 
 
 def test_what_one_can_not_be_trained_for_is_its_own_failure(tmp_path: Path) -> None:

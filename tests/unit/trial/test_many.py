@@ -112,6 +112,35 @@ main(None, train_many)
     assert by_x(tmp_path)[3].curve[0].seconds == 7
 
 
+def test_time_among_some_is_not_charged_to_those_that_wait(tmp_path: Path) -> None:
+    trainer = (
+        HEAD
+        + """
+import kgen.trial.crew
+now = 0.0
+kgen.trial.crew.Crew.__init__.__kwdefaults__["clock"] = lambda: now
+def train_many(trials):
+    global now
+    first, second, last = trials.take(3)
+    with trials.training():
+        now += 3
+    with trials.training([first, second]):
+        now += 8
+        assert (first.seconds, last.seconds) == (5, 1)
+        first.report(step=10, loss=1)
+        now += 2
+    with trials.training([last]):
+        now += 100
+    for trial in (second, last):
+        trial.report(step=10, loss=1)
+main(None, train_many)
+"""
+    )
+    job = PackJob(tmp_path, trainer, specs(3, steps=10), "fused")
+    assert job.end() == 0, job.output
+    assert [by_x(tmp_path)[x].seconds for x in range(3)] == [5, 7, 101]
+
+
 def test_what_the_trainer_knows_of_itself_is_in_every_row(tmp_path: Path) -> None:
     code = many().replace("main(train, train_many)", "main(train, train_many, describe=lambda: {'framework': 'toy'})")
     assert PackJob(tmp_path, code, specs(3), "fused", CAPACITY="2").end() == 0

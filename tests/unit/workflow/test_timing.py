@@ -9,13 +9,15 @@ import pytest
 
 from kgen.backends.local import devices
 from kgen.backends.local.devices import Slot
+from kgen.backends.local.pool import Pool
 from kgen.errors import InterruptedRunError
 from kgen.results.folder import FolderStore
 from kgen.results.rows import Outcome, State, TrialRow, bytes_to_rows
 from kgen.spec import Timing
-from kgen.sweep import SweepSpec, load
+from kgen.sweep import SweepSpec, expand, load
 from kgen.trial.channel import Ended
 from kgen.workflow import run as run_module
+from kgen.workflow.plan import plan_on
 from kgen.workflow.run import run_sweep
 from kgen.workflow.timing import timing_sample, untimed
 from tests.unit.backends.sweeps import fused, slot, sweep
@@ -29,6 +31,17 @@ def train(trial):
     trial.report(step=100, loss=trial.parameters["x"] / 100)
 """
 DIVERGED = (3, 4)
+
+
+def test_the_time_that_fused_trials_took_is_no_estimate_for_others(tmp_path: Path) -> None:
+    spec = sweep(tmp_path, fused().replace("main(None", ALONE + "main(train"), count=3, packing="fused")
+    places = [slot()]
+    Pool(spec, expand(spec)[:1], slots=places, store=FolderStore(spec.results)).run()
+    spec.file.write_text(spec.file.read_text().replace("packing: fused", "packing: sequential"))
+    spec = load(spec.file)
+    assert plan_on(spec, places).seconds_per_trial is None
+    Pool(spec, expand(spec)[1:2], slots=places, store=FolderStore(spec.results)).run()
+    assert plan_on(spec, places).seconds_per_trial is not None
 
 
 def timed_sweep(folder: Path, *, number: int = 4, count: int = 12, alone: str = ALONE) -> SweepSpec:
