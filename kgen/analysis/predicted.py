@@ -18,6 +18,7 @@ from kgen.results.alone import (
     text_parameters,
 )
 from kgen.results.rows import PARAMETER_PREFIX
+from kgen.spec import Timing
 
 PREDICTED_SECONDS: Final = "predicted_seconds"
 """Column of this package alone: what all steps of a trial would take, so that one that was capped is censored there."""
@@ -69,6 +70,8 @@ def predict(trials: pd.DataFrame) -> Prediction | None:
     if PREDICTED_SECONDS_TO_TARGET not in trials:
         return None
     timed = trials[trials[ALONE_SECONDS].notna()]
+    if timed.empty or not (trials["timing"] != str(Timing.EXCLUSIVE)).fillna(True).any():  # those were of other stages
+        return None
     error = _errors(trials).loc[timed.index].dropna()
     devices = timed[ALONE_DEVICE].dropna()
     return Prediction(

@@ -61,9 +61,9 @@ def text_parameters(trials: pd.DataFrame) -> tuple[str, ...]:
 
 
 def seconds_per_step(trials: pd.DataFrame, *, without_itself: bool = False) -> pd.Series[float]:
-    """Of each trial, were it trained alone: the median over those that were and have the same parameters but for the
-    learning rate; where there are none such, over those with the same text parameters, else over all; NaN where there
-    are none at all.
+    """Of each trial, were it trained alone: the median over those of its stage that were and have the same parameters
+    but for the learning rate; where there are none such, over those with the same text parameters, else over all of the
+    stage; NaN where there are none at all.
 
     ``without_itself`` leaves the trial's own measurement out, which shows how far such a prediction can be trusted.
     """
@@ -71,7 +71,9 @@ def seconds_per_step(trials: pd.DataFrame, *, without_itself: bool = False) -> p
     steps = trials[ALONE_STEPS].astype("Float64").astype(float).to_numpy()
     paces = seconds / steps
     timed: list[int] = np.flatnonzero(np.isfinite(paces)).tolist()
-    levels = [_Groups(trials, names, timed) for names in (_sized_parameters(trials), text_parameters(trials), ())]
+    # Another stage may have another model or other data.
+    own = ("stage",) if "stage" in trials else ()
+    levels = [_Groups(trials, (*own, *by), timed) for by in (_sized_parameters(trials), text_parameters(trials), ())]
     out = np.full(len(trials), np.nan)
     for i in range(len(trials)):
         excluded = i if without_itself else None

@@ -16,7 +16,7 @@ from kgen.search.evidence import Evidence, Kind, evidence
 from kgen.search.halving import halving_points, latest
 from kgen.search.limits import no_gain, spent
 from kgen.search.plain import fresh, random_points, sobol_points
-from kgen.search.range_test import suggestion, test_point
+from kgen.search.range_test import suggestion, rising_point
 from kgen.search.space import Group, Key, Point, groups_of, key_of
 from kgen.search.tpe import tpe_points
 from kgen.spec import STEPS_TO_TARGET
@@ -26,7 +26,7 @@ _TWICE = 2
 """A failed trial is trained once more."""
 
 Propose = Callable[[Sequence[Tried], Sequence[Tried], int], list[Point]]
-"""Trials with a result, pending ones, how many points → new points."""
+"""Trials with a result, others that must not be asked for (pending, failed), how many points → new points."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +139,7 @@ class Asking:
             return Ask(())
         if any(one.is_range_test for one in self.tried):
             return Done("the range test")
-        point = test_point(self.group)
+        point = rising_point(self.group)
         if point is None:
             allowed = "one range of learning_rate on a logarithmic scale, and nothing else, for the method range-test"
             raise InputError.of(str(self.stage.base.file), "parameters", "something else", allowed)
@@ -172,15 +172,13 @@ class Asking:
             case _:
                 return self._in_batches(self._tpe, wanted)
 
-    def _bisection(self, tried: Sequence[Tried], pending: Sequence[Tried], wanted: int) -> list[Point]:
-        seen, seed = self._evidence(tried), self.stage.base.seed
-        known = {key_of(one.parameters) for one in pending}
-        points = bisection_points(self.group, seen, wanted + len(known), seed, self._cap(seen))
-        return [point for point in points if key_of(point) not in known][:wanted]
+    def _bisection(self, tried: Sequence[Tried], others: Sequence[Tried], wanted: int) -> list[Point]:
+        seen = self._evidence(tried)
+        return bisection_points(self.group, seen, others, wanted, self.stage.base.seed, self._cap(seen))
 
-    def _tpe(self, tried: Sequence[Tried], pending: Sequence[Tried], wanted: int) -> list[Point]:
+    def _tpe(self, tried: Sequence[Tried], others: Sequence[Tried], wanted: int) -> list[Point]:
         seed = (self.stage.base.seed + len(tried)) % 2**31 + self.group.number
-        return tpe_points(self.group, self._evidence(tried), pending, wanted, seed)
+        return tpe_points(self.group, self._evidence(tried), others, wanted, seed)
 
     def _in_batches(self, propose: Propose, wanted: int) -> list[Point]:
         """The points of a method that learns from results, in batches of ``parallel``.
@@ -189,14 +187,16 @@ class Asking:
         again, and asks for the rest of that batch: it ends with the trials of one that was not killed.
         """
         size = self.search.parallel
-        known = {key_of(one.parameters): one for one in self.complete}
+        known = {key_of(one.parameters) for one in self.tried}  # those that failed for good among them
         waiting = {key_of(one.parameters) for one in self.pending}
+        failed = [one for one in self.tried if not one.complete]
         path: list[Key] = []
         while size > 1:
             before = [one for one in self.complete if key_of(one.parameters) in path]
             left = max((self.search.trials - len(path) * self.stage.base.repeats) // self.stage.base.repeats, 1)
-            batch = propose(before, (), min(size, left))
-            rest = known.keys() - path - {key_of(point) for point in batch}
+            others = [one for one in failed if key_of(one.parameters) in path]
+            batch = propose(before, others, min(size, left))
+            rest = known.difference(path) - {key_of(point) for point in batch}
             missing = [point for point in batch if key_of(point) not in known]
             if not missing and batch and rest:
                 path += [key_of(point) for point in batch]
@@ -204,7 +204,7 @@ class Asking:
             if missing and not rest:
                 return [point for point in missing if key_of(point) not in waiting]
             break  # a whole batch is done, or the file had another search once: all results count
-        return propose(self.complete, self.pending, wanted)
+        return propose(self.complete, [*self.pending, *failed], wanted)
 
 
 def asking(stage: Stage, tried: Sequence[Tried], pending: Sequence[Tried]) -> tuple[Asking, ...]:

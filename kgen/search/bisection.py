@@ -12,6 +12,8 @@ from typing import Final
 
 import numpy as np
 
+from kgen.analysis.outcomes import Status
+from kgen.search.asked import Tried
 from kgen.search.belief import Belief, Observation
 from kgen.search.evidence import Evidence, Kind
 from kgen.search.space import Axis, Group, Key, Point, Space, key_of
@@ -43,20 +45,30 @@ def cap_of(seen: Sequence[Evidence], steps: int | None) -> float:
     return max((one.at for one in seen if one.kind is not Kind.DIVERGED), default=0.0)
 
 
-def bisection_points(group: Group, seen: Sequence[Evidence], wanted: int, seed: int, cap: float) -> list[Point]:
-    """So many new points; fewer where no value is left that was not tried. Raises ValueError for another space."""
+def bisection_points(
+    group: Group, seen: Sequence[Evidence], others: Sequence[Tried], wanted: int, seed: int, cap: float
+) -> list[Point]:
+    """So many new points; fewer where no value is left. ``others`` have no result: pending ones, and those that failed.
+
+    Raises ValueError for another space.
+    """
     found = line_of(group)
     if found is None:
         raise ValueError("bisection needs one number on a logarithmic scale")
     space, axis = found
     belief = belief_of(axis, seen, cap)
-    shares = (np.arange(wanted) + 0.5) / wanted
+    pending = [axis.position(one.parameters[axis.name]) for one in others if one.status is Status.MISSING]
+    parts = wanted + len(pending)
+    shares = (np.arange(parts) + 0.5) / parts
     if not seen:
-        shares = shares + _JITTER * np.random.default_rng([seed, group.number]).uniform(-1, 1) / wanted
-    known = {key_of(one.tried.parameters) for one in seen}
+        shares = shares + _JITTER * np.random.default_rng([seed, group.number]).uniform(-1, 1) / parts
+    places = [(belief.quantile(share) - axis.low) / axis.span for share in shares.tolist()]
+    for taken in pending:
+        places.remove(min(places, key=lambda place: abs(place - taken)))
+    known = {key_of(one.parameters) for one in [*(one.tried for one in seen), *others]}
     out: list[Point] = []
-    for share in shares.tolist():
-        point = _nearest(space, axis, (belief.quantile(share) - axis.low) / axis.span, known)
+    for place in places:
+        point = _nearest(space, axis, place, known)
         if point is not None:
             known.add(key_of(point))
             out.append(point)

@@ -30,7 +30,7 @@ class Rung:
 def rungs(search: Search, steps: int, points: int) -> tuple[Rung, ...]:
     """From the shortest to the one of the whole budget, with so many points in the first that all rungs together have
     at most ``points``."""
-    shortest = search.min_steps or max(steps // search.reduction**2, 1)
+    shortest = search.min_steps or max(math.ceil(steps / search.reduction**2), 1)
     lengths = [shortest]
     while lengths[-1] < steps:
         lengths.append(min(lengths[-1] * search.reduction, steps))

@@ -1,8 +1,8 @@
 """The learning-rate range test: one short run of each group with a rising rate says where to look.
 
 L. N. Smith (2017), "Cyclical learning rates for training neural networks", WACV. The rate is read off where the
-smoothed loss falls fastest on the logarithm of the rate, as fastai's finder does (``steep``), or, if that is lower, at
-a tenth of the rate with the smallest loss (``minimum``).
+smoothed loss falls fastest on the logarithm of the rate, the rule that fastai's ``lr_find`` calls ``steep``. Its other
+rule, a tenth of the rate with the smallest loss, was a decade too low for three of six optimizers on digits.
 """
 
 from __future__ import annotations
@@ -22,11 +22,9 @@ RATE: Final = "learning_rate"
 LOSS: Final = "loss"
 _SMOOTH: Final = 3.0
 """Checks: standard deviation of the weights of the moving mean."""
-_BACK: Final = 10.0
-"""The rate of the smallest loss is too high by this factor."""
 
 
-def test_point(group: Group) -> Point | None:
+def rising_point(group: Group) -> Point | None:
     """The range test of a group, from the lowest rate to the highest; ``None`` where it chooses something else."""
     found = line_of(group)
     if found is None or found[1].name != RATE:
@@ -51,8 +49,7 @@ def suggested(test: Tried) -> float | None:
     if lowest == 0:
         return None
     falls = np.gradient(smooth[: lowest + 1], places[: lowest + 1])
-    steepest = float(places[int(np.argmin(falls))])
-    return float(10 ** min(steepest, float(places[lowest]) - math.log10(_BACK)))
+    return float(10 ** places[int(np.argmin(falls))])
 
 
 def suggestion(group: Group, tried: Sequence[Tried]) -> Point | None:
