@@ -31,7 +31,7 @@ MPLCONFIGDIR ?= $(XDG_CACHE_HOME)/matplotlib
 export KERAS_HOME MPLCONFIGDIR
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
 
 setup: $(DEV) ## Make .venv with everything for development
 

@@ -16,7 +16,7 @@ from kgen.search.evidence import Evidence, Kind, evidence
 from kgen.search.halving import halving_points, latest
 from kgen.search.limits import no_gain, spent
 from kgen.search.plain import fresh, random_points, sobol_points
-from kgen.search.range_test import suggestion, rising_point
+from kgen.search.range_test import rising_point, suggestion
 from kgen.search.space import Group, Key, Point, groups_of, key_of
 from kgen.search.tpe import tpe_points
 from kgen.spec import STEPS_TO_TARGET

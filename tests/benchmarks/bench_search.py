@@ -284,9 +284,8 @@ def summed(outcomes: Sequence[Outcome]) -> list[Line]:
         within = {limit: share(sum(value <= limit for value in worst), len(here)) for limit in (0.25, 0.10)}
         lines.append({
             "data": data, "noise": noise, "method": method, "trials": count, "searches": len(here),
-            "trained": float(np.mean([one.trials for one in here])), "steps": float(np.mean([one.steps for one in here])),
-            "within25": within[0.25], "within10": within[0.10], "worst": median(worst),
-            "each25": float(np.mean([[value <= 0.25 for value in one.regrets.values()] for one in here])),
+            "trained": float(np.mean([one.trials for one in here])),
+            "steps": float(np.mean([one.steps for one in here])), "within25": within[0.25], "within10": within[0.10], "worst": median(worst),
             "per": {name: float(np.mean([one.regrets[name] <= 0.25 for one in here])) for name in here[0].regrets},
         })  # fmt: skip
     return lines
