@@ -285,7 +285,8 @@ def summed(outcomes: Sequence[Outcome]) -> list[Line]:
         lines.append({
             "data": data, "noise": noise, "method": method, "trials": count, "searches": len(here),
             "trained": float(np.mean([one.trials for one in here])),
-            "steps": float(np.mean([one.steps for one in here])), "within25": within[0.25], "within10": within[0.10], "worst": median(worst),
+            "steps": float(np.mean([one.steps for one in here])), "within25": within[0.25],
+            "within10": within[0.10], "worst": median(worst),
             "per": {name: float(np.mean([one.regrets[name] <= 0.25 for one in here])) for name in here[0].regrets},
         })  # fmt: skip
     return lines

@@ -44,7 +44,7 @@ def node(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 def _told(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     wanted = os.environ.get(WANTED)
     if not wanted:
-        give_up(NOT_WANTED)
+        pytest.skip(NOT_WANTED)  # in CI too: these have a target of their own
     if wanted != "1":
         told: dict[str, Any] = json.loads(Path(wanted).read_text())
         return told
