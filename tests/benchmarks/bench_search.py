@@ -282,11 +282,10 @@ def summed(outcomes: Sequence[Outcome]) -> list[Line]:
     for (data, noise, method, count), here in groups.items():
         worst = [max(one.regrets.values()) for one in here]
         within = {limit: share(sum(value <= limit for value in worst), len(here)) for limit in (0.25, 0.10)}
+        steps, trained = np.mean([(one.steps, one.trials) for one in here], axis=0).tolist()
         lines.append({
-            "data": data, "noise": noise, "method": method, "trials": count, "searches": len(here),
-            "trained": float(np.mean([one.trials for one in here])),
-            "steps": float(np.mean([one.steps for one in here])), "within25": within[0.25],
-            "within10": within[0.10], "worst": median(worst),
+            "data": data, "noise": noise, "method": method, "trials": count, "searches": len(here), "trained": trained,
+            "steps": steps, "within25": within[0.25], "within10": within[0.10], "worst": median(worst),
             "per": {name: float(np.mean([one.regrets[name] <= 0.25 for one in here])) for name in here[0].regrets},
         })  # fmt: skip
     return lines

@@ -46,7 +46,7 @@ def test_every_line_that_is_commented_out_may_be_taken_in(tmp_path: Path, kgen: 
         file.write_text("\n".join([*kept[:where], sample, *kept[where:]]) + "\n", encoding="utf-8")
         (tmp_path / "train.py").touch()
         spec = load(file)
-    assert expand(spec) or spec.stages, sample  # a search has no trials before its first answer
+        assert expand(spec) or spec.stages, sample  # a search has no trials before its first answer
     assert {sample.split(":")[0].strip() for sample in samples} >= {"batch_size", "scale", "units", "seconds"}
 
 
