@@ -73,7 +73,7 @@ class Asking:
             belief = belief_of(found[1], seen, self._cap(seen))
             axis = found[1]
             places = [axis.low + axis.position(one.tried.parameters[axis.name]) * axis.span for one in working]
-            return working[int(np.argmax(belief.cost(np.array(places))))].tried.parameters
+            return working[int(np.argmin(belief.cost(np.array(places))))].tried.parameters
         means: dict[Key, list[float]] = {}
         for one in seen:
             means.setdefault(key_of(one.tried.parameters), []).append(one.at)
