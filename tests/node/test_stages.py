@@ -26,8 +26,8 @@ results: pvc://results/sweeps
 execution: {{trials_per_pod: 6}}
 stages:
   - name: grid
-    parameters: {{optimizer: [sgd, adam], learning_rate: [0.001, 0.1, 10]}}
-    budget: {{target: {{train_accuracy: 0.8}}, steps: 200, check_every_steps: 50}}
+    parameters: {{optimizer: [sgd, adam], learning_rate: [0.01, 0.1, 10]}}
+    budget: {{target: {{train_accuracy: 0.4}}, steps: 300, check_every_steps: 50}}
   - name: best
     parameters: {{from: {{stage: grid, per: optimizer}}}}
     repeats: 2
