@@ -30,13 +30,22 @@ _started = contextlib.ExitStack()
 _node: list[RealNode] = []
 
 
+class _End:
+    """Leaves the node when a process has run its last test."""
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self) -> None:
+        """Before pytest removes the folder in which the node's processes meet."""
+        _started.close()
+
+
 @pytest.fixture(scope="session")
 def node(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> RealNode:
     """A real node, and its control plane; in CI a test that needs it fails where there is none."""
     if not _node:
         # Not at the end of the last test that uses it: that test holds the machine (tests/conftest.py) while whoever
         # started the node waits for its other users, of which one may be waiting for the machine.
-        request.config.add_cleanup(_started.close)
+        request.config.pluginmanager.register(_End())
         _node.append(RealNode.of(_told(request, tmp_path_factory)))
     return _node[0]
 
