@@ -87,6 +87,33 @@ def test_a_killed_search_goes_on_with_what_is_on_its_way(shell: Shell, trainers:
     assert rates[6] == rates[7]
 
 
+def test_no_more_than_parallel_are_on_their_way_after_a_kill(shell: Shell, share: Path) -> None:
+    """One of two has ended, the other runs on: one more is asked for."""
+    shell.write(shared(share, SEARCH.replace("sobol", "random")))
+    first: list[str] = []
+
+    def hold(trial: TrialSpec) -> bool:
+        if not first:
+            first.append(trial.id)
+        return trial.id != first[0]
+
+    trainers = Trainers(shell, load("sweep.yaml").with_results(share), hold=hold)
+    shell.kgen("submit", "sweep.yaml").ok()
+    shell.cluster.until(trainers.work, what="one of them has ended")
+    process = shell.start("submit", "sweep.yaml", "--wait", "--yes")
+    try:
+        said = read_until(process, lambda line: "running" in line)
+        assert (said, trial_jobs(shell)) == ("0/1 succeeded, 1 running\n", 3)
+        trainers.hold = lambda _: False
+        with trainers.at_work():
+            last = finish(process)
+    finally:
+        process.kill()
+        process.wait()
+    assert last.code == 0, last
+    assert last.lines[-1] == "all 6 trials of sweep/first succeeded"
+
+
 def test_a_trial_that_fails_is_asked_for_once_more(shell: Shell, trainers: Trainers) -> None:
     tries: Counter[str] = Counter()
 

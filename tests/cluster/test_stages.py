@@ -361,10 +361,17 @@ def test_a_laptop_chooses_from_a_copy_of_a_claim(accounts: Shell, monkeypatch: p
     trainers = Trainers(accounts, spec.with_results(far))
     monkeypatch.setattr("kgen.backends.kubernetes.claim.Claim", partial(NearClaim, far / "first"))
     copy = accounts.folder / "results/first"
-    train(spec.with_results(accounts.folder / "results"), expand(spec)[:3], attempt="old")
+    train(spec.with_results(accounts.folder / "results"), expand(spec), attempt="old")
     (copy / "choices").mkdir()
     (copy / "choices/best.json").write_text(made_up([{"optimizer": "b", "rate": 1.0}]).to_json())
+    trainers.fate = lambda trial: "exit-1" if trial.parameters == {"optimizer": "a", "rate": 1e-3} else "exit-0"
     with trainers.at_work():
+        held_up = accounts.kgen("submit", "sweep.yaml", "--wait", "--yes")
+        assert held_up.code == 1
+        assert "stage best needs stage grid, which lacks 1 of 8 trials" in held_up.err
+        assert not choices(accounts)
+        trainers.fate = lambda _: "exit-0"
+        accounts.kgen("retry", "first", "--failed").ok()
         done = accounts.kgen("submit", "sweep.yaml", "--wait", "--yes")
     assert done.code == 0, done
     assert done.lines[-1] == "all 14 trials of sweep/first succeeded"
