@@ -109,7 +109,7 @@ def test_wheel_needs_no_framework_unless_asked(metadata: Message) -> None:
     }
     assert "pyarrow" in always
     assert not HEAVY & always
-    assert metadata.get_all("Provides-Extra") == ["cuda", "report", "tensorflow"]
+    assert metadata.get_all("Provides-Extra") == ["cuda", "report", "search", "tensorflow"]
     assert metadata["Name"] == "kgen-sweep"
     assert metadata["License-Expression"] == "Apache-2.0"
 
