@@ -76,6 +76,9 @@ ENV_METRICS_FILE: Final = "KGEN_METRICS_FILE"
 TERMINATION_LOG: Final = "/dev/termination-log"
 """File of a container whose content gets into its pod's status when it ends; Kubernetes' default."""
 
+CONFIG_RANGE_TEST: Final = "range_test"
+"""Key of ``trainer.config`` by which a trial is a learning-rate range test: the two ends of a rate that rises."""
+
 # -- files below <results>/<sweep name>/ ------------------------------------------------------------------------
 
 SWEEP_FILE: Final = "sweep.yaml"

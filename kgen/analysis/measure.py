@@ -129,9 +129,15 @@ def _predicted(prediction: Prediction, budget: Budget) -> Measure:
     return Measure(PREDICTED_SECONDS_TO_TARGET, label, event, "s", spent, Goal.MINIMIZE, None, source)
 
 
-def _metric(objective: Objective) -> Measure:
-    name = objective.metric
+def column_of(objective: Objective) -> str:
+    """Column of the trials' table with the objective's values."""
+    if objective.is_time:
+        return objective.metric
     if objective.at is At.FINAL:
-        return Measure(f"final.{name}", f"final {name}", name, "", None, objective.goal, None)
-    extreme = "max" if objective.goal is Goal.MAXIMIZE else "min"
-    return Measure(f"{extreme}.{name}", f"best {name}", name, "", None, objective.goal, None)
+        return f"final.{objective.metric}"
+    return f"{'max' if objective.goal is Goal.MAXIMIZE else 'min'}.{objective.metric}"
+
+
+def _metric(objective: Objective) -> Measure:
+    name, which = objective.metric, "final" if objective.at is At.FINAL else "best"
+    return Measure(column_of(objective), f"{which} {name}", name, "", None, objective.goal, None)

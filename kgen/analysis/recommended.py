@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import pandas as pd
 
@@ -26,12 +26,10 @@ from kgen.analysis.settings import (
     part_of,
     point_at,
 )
+from kgen.names import CONFIG_RANGE_TEST
 from kgen.results.rows import PARAMETER_PREFIX
 from kgen.spec import Objective, Value, dump_json
 from kgen.sweep import SweepSpec, expand
-
-RANGE_TEST: Final = "range_test"
-"""Key of the trainer's config by which a trial is a learning-rate range test, so none of a rate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +104,7 @@ def same_thing(parts: Iterable[SweepSpec]) -> list[list[SweepSpec]]:
     stopped early are known to be, caps."""
     found: list[tuple[str, set[frozenset[str]], list[SweepSpec]]] = []
     for part in parts:
-        if RANGE_TEST in part.trainer.config:
+        if CONFIG_RANGE_TEST in part.trainer.config:
             continue
         key, shapes = _what(part), {frozenset(grid) for grid in part.alternatives}
         for other, known, same in found:

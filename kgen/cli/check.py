@@ -17,11 +17,11 @@ def register(app: typer.Typer) -> None:
 def check(file: SweepFile = Path("sweep.yaml")) -> None:
     """Load and expand the file: everything that can be wrong without running it. Of stages each with its trials."""
     from kgen.sweep import expand, load
-    from kgen.sweep.stages import outlook
+    from kgen.sweep.stages import size_in_words
 
     spec = load(file)
     trials = expand(spec)
-    words = [(stage.name, outlook(stage, spec.stages)) for stage in spec.stages]
+    words = [(stage.name, size_in_words(stage, spec.stages)) for stage in spec.stages]
     if not words:
         print(f"{file}: ok, {len(trials):,} trial{'s' * (len(trials) != 1)}")
     elif len(words) == 1:

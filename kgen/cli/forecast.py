@@ -39,12 +39,12 @@ def sweep_lines(prepared: PreparedSweep, api: Api) -> Iterator[str]:
 
 
 def _stages(prepared: PreparedSweep) -> Iterator[str]:
-    from kgen.workflow.plan import outlook
+    from kgen.sweep.stages import outlook
 
     for stage in prepared.spec.stages:
         own = [part for part in prepared.parts if part.spec.stage == stage.name]
         words = [count(sum(len(part.plan.planned) for part in own), "trial")] if own else []
-        words += [outlook(stage, prepared.spec)] if stage.name in prepared.later else []
+        words += [outlook(stage, prepared.spec.stages)] if stage.name in prepared.later else []
         yield ""
         yield f"stage {stage.name}: {'; '.join(words)}"
         for part in own:
@@ -147,12 +147,12 @@ def sweep_json(prepared: PreparedSweep) -> dict[str, Any]:
     """The same as plain values: of a sweep with stages a plan for each part that is known."""
     if not prepared.spec.stages:
         return _to_json(prepared.parts[0])
-    from kgen.workflow.plan import outlook
+    from kgen.sweep.stages import outlook
 
     stages = [
         {
             "stage": stage.name,
-            "outlook": outlook(stage, prepared.spec) if stage.name in prepared.later else None,
+            "outlook": outlook(stage, prepared.spec.stages) if stage.name in prepared.later else None,
             "parts": [_to_json(part) for part in prepared.parts if part.spec.stage == stage.name],
         }
         for stage in prepared.spec.stages

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -86,8 +87,8 @@ def submit(
     from kgen.backends.kubernetes.config import is_in_pod
     from kgen.cli.submitting import attached, by_job, detached, show
     from kgen.sweep import load
-    from kgen.workflow.prepare_stages import check_rechoose
-    from kgen.workflow.submit import needs_yes, refuse_sweep
+    from kgen.workflow.chosen import to_rechoose
+    from kgen.workflow.submit import refuse_sweep
     from kgen.workflow.submit_stages import Options
 
     options = Options(
@@ -105,9 +106,9 @@ def submit(
             return
         in_cluster, wait = False, True  # it is inside already, and has the file
     spec = load(file)
-    check_rechoose(spec, options.rechoose)
+    to_rechoose(spec, options.rechoose)  # what it refuses is said without a cluster
     if dry_run is DryRun.CLIENT:
-        _render_only(file, namespace or "")
+        _render_only(spec, namespace or "")
         return
     api = connect(kubeconfig, context, namespace, sweep_namespace=spec.kubernetes.namespace)
     prepared = _prepared(spec, api, options)
@@ -116,10 +117,7 @@ def submit(
     if dry_run is DryRun.SERVER:
         _server_dry_run(prepared)
         return
-
-    def ask(what: PreparedSweep) -> None:
-        _ask(what, needs_yes(what), yes=yes)
-
+    ask = partial(_ask, yes=yes)
     ask(prepared)
     if in_cluster:
         by_job(prepared, api, options, service_account, wait=wait, ask=ask)
@@ -145,11 +143,10 @@ def _prepared(spec: SweepSpec, api: Api, options: Options) -> PreparedSweep:
     )
 
 
-def _render_only(file: Path, namespace: str) -> None:
-    from kgen.sweep import load
+def _render_only(spec: SweepSpec, namespace: str) -> None:
     from kgen.workflow.render import render_sweep
 
-    rendered = render_sweep(load(file), namespace=namespace)
+    rendered = render_sweep(spec, namespace=namespace)
     for manifest in rendered.objects():
         kind = "job.batch" if manifest.kind == "Job" else "configmap"
         print(f"{kind}/{manifest.name} created (dry run)")
@@ -171,10 +168,13 @@ def _server_dry_run(prepared: PreparedSweep) -> None:
         print(f"job.batch/{manifest.name} {what} (server dry run)")
 
 
-def _ask(prepared: PreparedSweep, doubt: str | None, *, yes: bool) -> None:
+def _ask(prepared: PreparedSweep, *, yes: bool) -> None:
     """Ask where a person is there; without one go on, unless there is a doubt that only --yes removes."""
+    from kgen.workflow.submit import needs_yes
+
     if yes or not prepared.has_work:
         return
+    doubt = needs_yes(prepared)
     if sys.stdin.isatty() and sys.stdout.isatty():
         if doubt:
             print(f"{doubt}: is it the same sweep?")

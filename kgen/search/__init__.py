@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from kgen.search.asked import RISES_TO, Ask, Done, Tried
+from kgen.search.asked import Ask, Done, Tried
 from kgen.search.asking import asking, together
 from kgen.spec import Value
 from kgen.sweep.sweepspec import DEFAULT_METHOD, Method, Stage
 
-__all__ = ["DEFAULT_METHOD", "RISES_TO", "Ask", "Done", "Method", "Tried", "ask", "recommended"]
+__all__ = ["DEFAULT_METHOD", "Ask", "Done", "Method", "Tried", "ask", "recommended"]
 
 
 def ask(stage: Stage, tried: Sequence[Tried], pending: Sequence[Tried] = ()) -> Ask | Done:

@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Final
 
 from kgen.analysis.outcomes import COMPLETE, Status
 from kgen.spec import Value
-
-RISES_TO: Final = "learning_rate_stop"
-"""Parameter of a range test: over the budget's steps the rate rises from ``learning_rate`` to this one."""
+from kgen.sweep.stages import RISES_TO
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,10 @@ from typing import Final
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from kgen.search.asked import RISES_TO, Tried
+from kgen.search.asked import Tried
 from kgen.search.bisection import line_of
 from kgen.search.space import Group, Point
+from kgen.sweep.stages import RISES_TO
 
 RATE: Final = "learning_rate"
 LOSS: Final = "loss"

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Final
 
 from kgen.choice import Choice
+from kgen.names import CONFIG_RANGE_TEST
 from kgen.spec import Value
 from kgen.sweep import space
 from kgen.sweep.sweepspec import Dimension, Method, Range, Stage, SweepSpec
@@ -19,8 +20,8 @@ RANGE_TEST_STEPS: Final = 300
 RANGE_TEST_CHECKS: Final = 5
 """Steps between two looks at the loss in a range test."""
 _RATE: Final = "learning_rate"
-_RISES_TO: Final = "learning_rate_stop"
-"""Of a point of a range test: the rate rises to this one. It stands in the trainer's config."""
+RISES_TO: Final = "learning_rate_stop"
+"""Of a point of a range test, beside where its rate starts: where it rises to. Both stand in the trainer's config."""
 
 
 def waiting(spec: SweepSpec) -> tuple[Stage, ...]:
@@ -36,41 +37,32 @@ def part_of(stage: Stage, choice: Choice) -> SweepSpec:
     return stage.given(tuple(MappingProxyType({**_single(point), **stage.beside}) for point in points))
 
 
-def rung_of(stage: Stage, points: Sequence[Mapping[str, Value]], steps: int | None) -> SweepSpec:
-    """The stage with those points that its search asks for; ``steps`` take the place of ``budget.steps``.
-
-    Points of a range test have no rate of their own: all of them go through one range, of the file or, where they have
-    them, from ``learning_rate`` to ``learning_rate_stop``. Raises ValueError where these differ: see :func:`rungs_of`.
-    """
-    rungs = rungs_of(stage, points, steps)
-    if len(rungs) != 1:
-        raise ValueError(f"{len(rungs)} parts, for {len(points)} points of stage {stage.name}")
-    return rungs[0]
-
-
 def rungs_of(stage: Stage, points: Sequence[Mapping[str, Value]], steps: int | None) -> tuple[SweepSpec, ...]:
-    """The same as parts: one for each range of a range test, and one for trials; none without points.
+    """The stage with those points that its search asks for, as parts: one for trials, and one for each range of a range
+    test; none without points. ``steps`` take the place of ``budget.steps``.
 
-    Where the method is a range test, trials are those of its points that have a rate and no other one to rise to.
+    Where the method is a range test, trials are those of its points that have a rate and no other one to rise to. The
+    others have no rate of their own: they go through the range of the file or, where they have them, from
+    ``learning_rate`` to :data:`RISES_TO`.
     """
     assert stage.search is not None, "a stage with a search"
-    trials = points
-    if stage.search.method is Method.RANGE_TEST:
-        trials = [point for point in points if _RATE in point and _RISES_TO not in point]
-    parts = (_rung(stage, trials, steps),) if trials else ()
+    may_test = stage.search.method is Method.RANGE_TEST
+    trials: list[Mapping[str, Value]] = []
     ranges: dict[tuple[Value, Value], list[Mapping[str, Value]]] = {}
-    for point in points if len(trials) < len(points) else ():
-        if point in trials:
-            continue
-        others = {name: value for name, value in point.items() if name not in (_RATE, _RISES_TO)}
-        ranges.setdefault(_range_of(stage.search.spaces, point), []).append(others)
+    for point in points:
+        if may_test and (_RATE not in point or RISES_TO in point):
+            others = {name: value for name, value in point.items() if name not in (_RATE, RISES_TO)}
+            ranges.setdefault(_range_of(stage.search.spaces, point), []).append(others)
+        else:
+            trials.append(point)
+    parts = (_rung(stage, trials, steps),) if trials else ()
     tests = (_range_test(stage, group, start, stop, steps) for (start, stop), group in ranges.items())
     return (*parts, *tests)
 
 
 def _rung(stage: Stage, points: Iterable[Mapping[str, Value]], steps: int | None) -> SweepSpec:
     assert stage.search is not None
-    made = stage.given(tuple(map(_single, _distinct(points))))
+    made = stage.given(one_by_one(points))
     budget = made.budget if steps is None else replace(made.budget, steps=steps)
     return replace(made, budget=budget, lineage=stage.search.method is Method.HALVING)
 
@@ -79,8 +71,8 @@ def _range_test(
     stage: Stage, points: Iterable[Mapping[str, Value]], start: Value, stop: Value, steps: int | None
 ) -> SweepSpec:
     assert stage.search is not None
-    made = stage.given(tuple(map(_single, _distinct(points))))
-    config = {**made.trainer.config, "range_test": {"start": start, "stop": stop}}
+    made = stage.given(one_by_one(points))
+    config = {**made.trainer.config, CONFIG_RANGE_TEST: {"start": start, "stop": stop}}
     budget = replace(
         made.budget,
         target=None,
@@ -92,8 +84,8 @@ def _range_test(
 
 def _range_of(spaces: Sequence[Mapping[str, Dimension]], point: Mapping[str, Value]) -> tuple[Value, Value]:
     """Where the rate of that point's range test starts and stops."""
-    if _RATE in point and _RISES_TO in point:
-        return point[_RATE], point[_RISES_TO]
+    if _RATE in point and RISES_TO in point:
+        return point[_RATE], point[RISES_TO]
     for grid in spaces:
         rate = grid.get(_RATE)
         if isinstance(rate, Range) and all(_has(grid.get(name), point[name]) for name in point if name != _RATE):
@@ -105,6 +97,11 @@ def _has(dimension: Dimension | None, value: Value) -> bool:
     if dimension is None or isinstance(dimension, Range):
         return False
     return space.identity(value) in map(space.identity, dimension)
+
+
+def one_by_one(points: Iterable[Mapping[str, Value]]) -> tuple[Mapping[str, tuple[Value, ...]], ...]:
+    """An alternative for each point, each point once."""
+    return tuple(map(_single, _distinct(points)))
 
 
 def _single(point: Mapping[str, Value]) -> Mapping[str, tuple[Value, ...]]:
@@ -147,13 +144,28 @@ def most(stage: Stage, stages: Iterable[Stage]) -> int:
     return best * points * math.prod(len(values) for values in stage.beside.values()) * stage.base.repeats
 
 
-def outlook(stage: Stage, stages: Iterable[Stage]) -> str:
-    """How many trials the stage has, in words: ``288 trials``, ``after grid: up to 30 trials``."""
-    size = most(stage, stages)
-    trials = f"{size:,} trial{'s' * (size != 1)}"
+def size_in_words(stage: Stage, stages: Iterable[Stage]) -> str:
+    """How many trials the stage has, for a list of stages: ``288 trials``, ``after grid: up to 30 trials``."""
+    trials = _count(most(stage, stages), "trial")
     if stage.source is not None:
         return f"after {stage.source.stage}: up to {trials}"
     return f"search {stage.search.method}: up to {trials}" if stage.search is not None else trials
+
+
+def outlook(stage: Stage, stages: Iterable[Stage]) -> str:
+    """What a stage whose trials are not all known will train, in words."""
+    size = most(stage, stages)
+    trials = f"up to {_count(size, 'trial')}"
+    if stage.search is not None:
+        return f"search ({stage.search.method}): {trials}, {_count(stage.search.parallel, 'point')} at a time"
+    assert stage.source is not None
+    repeats = stage.base.repeats
+    points = f"{_count(size // repeats, 'point')} × {_count(repeats, 'repeat')}"
+    return f"after stage {stage.source.stage}: {points}, {trials}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
 def groups_of(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Mapping
 
 from kgen.errors import StoreError
@@ -19,23 +20,13 @@ def later_stages(
     those that have none at all. Choices of the stages ``without`` are to be made anew."""
     if not spec.stages:
         return {}
-    from kgen.workflow.stages import unfinished
-
-    try:
-        return unfinished(spec, WithChoices(store, choices, without=without)) if store else _not_begun(spec)
-    except StoreError:
-        return _not_begun(spec)
-
-
-def _not_begun(spec: SweepSpec) -> dict[str, str]:
     from kgen.sweep.stages import waiting
+    from kgen.workflow.stages import not_begun, unfinished
 
-    return {
-        stage.name: "its search has not begun"
-        if stage.source is None
-        else f"its trials are chosen when stage {stage.source.stage} is complete"
-        for stage in waiting(spec)
-    }
+    if store is not None:
+        with contextlib.suppress(StoreError):
+            return unfinished(spec, WithChoices(store, choices, without=without))
+    return {stage.name: not_begun(stage) for stage in waiting(spec)}
 
 
 def later_of(seen: SeenSweep) -> dict[str, str]:

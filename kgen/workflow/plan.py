@@ -12,7 +12,6 @@ from kgen.names import DEFAULT_STAGE, may_hold_others
 from kgen.plan import Plan, Seen, plan
 from kgen.spec import Packing, TrialSpec
 from kgen.sweep import SweepSpec, expand
-from kgen.sweep.sweepspec import Stage
 from kgen.workflow.store import store_of
 
 if TYPE_CHECKING:
@@ -65,7 +64,7 @@ def make_plan(spec: SweepSpec) -> Plan:
 
 def plan_stages(spec: SweepSpec) -> tuple[StagePlan, ...]:
     """The plan of each stage of a sweep that has stages. Raises as :func:`make_plan` does. Changes nothing."""
-    from kgen.sweep.stages import most
+    from kgen.sweep.stages import most, outlook
     from kgen.workflow.stages import resolved, unfinished
 
     store, places = store_of(spec), slots(spec.local.processes, spec.local.gpus)
@@ -79,25 +78,8 @@ def plan_stages(spec: SweepSpec) -> tuple[StagePlan, ...]:
             continue
         unknown = max(0, most(stage, spec.stages) - sum(len(part.planned) for part in plans))
         budget = stage.base.budget
-        made.append(StagePlan(stage.name, plans, outlook(stage, spec), unknown, budget.steps))
+        made.append(StagePlan(stage.name, plans, outlook(stage, spec.stages), unknown, budget.steps))
     return tuple(made)
-
-
-def outlook(stage: Stage, spec: SweepSpec) -> str:
-    """What a stage whose trials are not all known will train, in words."""
-    from kgen.sweep.stages import most
-
-    trials = f"up to {_count(most(stage, spec.stages), 'trial')}"
-    if stage.search is not None:
-        return f"search ({stage.search.method}): {trials}, {_count(stage.search.parallel, 'point')} at a time"
-    assert stage.source is not None
-    repeats = stage.base.repeats
-    points = most(stage, spec.stages) // repeats
-    return f"after stage {stage.source.stage}: {_count(points, 'point')} × {_count(repeats, 'repeat')}, {trials}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
 def plan_on(spec: SweepSpec, places: Sequence[Slot]) -> Plan:

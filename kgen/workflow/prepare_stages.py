@@ -13,6 +13,7 @@ from kgen.render.manifest import Manifest
 from kgen.results.store import Store
 from kgen.sweep import SweepSpec
 from kgen.workflow.choices import WithChoices, choices_of, held_choices
+from kgen.workflow.chosen import to_rechoose
 from kgen.workflow.later import later_stages
 from kgen.workflow.observe import SeenSweep, see_existing
 from kgen.workflow.parts import in_parts
@@ -64,8 +65,8 @@ def prepare_sweep(
     """Look at everything, change nothing; as :func:`kgen.workflow.prepare.prepare`, for every part that is known.
 
     ``store`` has the results where this process reaches them by another way than the file says; stages of ``rechoose``,
-    and those that follow from them, are taken for not begun. Raises InputError also for a choice that was made for
-    another file.
+    and those that follow from them, are taken for not begun. Raises InputError also for one that chooses nothing, and
+    for a choice that was made for another file.
     """
     if not spec.stages:
         made = prepare(
@@ -74,7 +75,7 @@ def prepare_sweep(
         return PreparedSweep(spec, (made,), {}, made.shared, made.stale, made.seen)
     if has_file:
         local_paths(spec)
-    without = followers(spec, rechoose)
+    without = to_rechoose(spec, rechoose)
     seen = see_existing(api, spec, store=store, without=without)
     known = seen.spec or spec
     choices = known_choices(api, known, store, without)
@@ -91,23 +92,6 @@ def prepare_sweep(
     # They are the sweep's: once is enough.
     parts[1:] = [replace(part, shared=()) for part in parts[1:]]
     return PreparedSweep(known, tuple(parts), later, shared, stale, seen)
-
-
-def check_rechoose(spec: SweepSpec, stages: Collection[str]) -> None:
-    """Raises InputError for one that takes nothing from an earlier stage."""
-    if stages:
-        from kgen.workflow.stages import Course
-
-        Course(spec, WithChoices(None, {}), rechoose=stages)
-
-
-def followers(spec: SweepSpec, stages: Collection[str]) -> frozenset[str]:
-    """These stages, and all that take from one of them, or from one that does."""
-    found = set(stages)
-    for stage in spec.stages:  # in the file's order, in which each takes from an earlier one
-        if stage.source is not None and stage.source.stage in found:
-            found.add(stage.name)
-    return frozenset(found)
 
 
 def known_choices(

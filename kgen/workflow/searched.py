@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from kgen.names import CONFIG_RANGE_TEST
 from kgen.results.store import Store
-from kgen.spec import At, Budget, Goal, Objective, TrialSpec, Value, dump_json
+from kgen.spec import Budget, TrialSpec, Value, dump_json
 from kgen.sweep import SweepSpec, expand
 from kgen.sweep.expand import canonical
 from kgen.sweep.sweepspec import Dimension, Method, Range, Search, Stage
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from kgen.search import Tried
 
 _RATE = "learning_rate"
-_RANGE_TEST = "range_test"
-"""Key of the trainer's config in the part of a range test."""
 _ROUNDING = 1e-3
 """Points that a search proposes have four significant digits: so far beside a range's end they may stand."""
 
@@ -166,9 +165,9 @@ def tried_of(standing: Standing, given: Mapping[str, int], pending: Iterable[str
 
 def _as_asked(part: SweepSpec, parameters: Mapping[str, Value]) -> Mapping[str, Value]:
     """A trial's point as the search named it: that of a range test has both ends of its rate."""
-    from kgen.search import RISES_TO
+    from kgen.sweep.stages import RISES_TO
 
-    rises = part.trainer.config.get(_RANGE_TEST) if _RATE not in parameters else None
+    rises = part.trainer.config.get(CONFIG_RANGE_TEST) if _RATE not in parameters else None
     if not isinstance(rises, Mapping):
         return parameters
     return {**parameters, _RATE: rises["start"], RISES_TO: rises["stop"]}
@@ -176,7 +175,7 @@ def _as_asked(part: SweepSpec, parameters: Mapping[str, Value]) -> Mapping[str, 
 
 def untested(point: Mapping[str, Value]) -> Mapping[str, Value]:
     """The other way round: without its rate, which is that of the file, so that rows lead back to the same trial."""
-    from kgen.search import RISES_TO
+    from kgen.sweep.stages import RISES_TO
 
     return {name: value for name, value in point.items() if name not in (_RATE, RISES_TO)}
 
@@ -188,6 +187,7 @@ def _complete(
     part: SweepSpec,
 ) -> Tried:
     from kgen.analysis import Status
+    from kgen.analysis.measure import column_of
     from kgen.search import Tried
 
     start = line["resumed_from_step"]
@@ -196,22 +196,13 @@ def _complete(
     return Tried(
         *about,
         Status(line["status"]),
-        _number(line.get(value_column(part.objective))),
+        _number(line.get(column_of(part.objective))),
         spent_steps=int(line["steps"]) - int(start or 0),
         spent_seconds=max(0.0, float(line["seconds"]) - before),
         metric=None if target is None else _number(line.get(f"final.{target.metric}")),
         resumed=start is not None,
         curve={name: tuple((step, value) for step, _, value in points) for name, points in curve.items()},
     )
-
-
-def value_column(objective: Objective) -> str:
-    """Column of the trials' table with the values of that objective."""
-    if objective.is_time:
-        return objective.metric
-    if objective.at is At.FINAL:
-        return f"final.{objective.metric}"
-    return f"{'max' if objective.goal is Goal.MAXIMIZE else 'min'}.{objective.metric}"
 
 
 def _number(value: Any) -> float | None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from kgen.errors import IncompleteStageError
 from kgen.names import choice_file
 from kgen.results.store import Store
-from kgen.spec import TrialSpec, Value
+from kgen.spec import TrialSpec
 from kgen.sweep import SweepSpec, expand
 from kgen.sweep.sweepspec import Stage
 from kgen.workflow.chosen import following, read_choice, said, to_rechoose, write_choice
@@ -68,10 +68,17 @@ def unfinished(spec: SweepSpec, store: Store) -> dict[str, str]:
     found = {}
     for stage in spec.stages:
         if stage.source is not None and read_choice(spec, stage, store) is None:
-            found[stage.name] = f"its trials are chosen when stage {stage.source.stage} is complete"
+            found[stage.name] = not_begun(stage)
         elif stage.search is not None and why_ended(stage, store) is None:
             found[stage.name] = "its search has not ended"
     return found
+
+
+def not_begun(stage: Stage) -> str:
+    """Why a stage without any trial has none yet, in words."""
+    if stage.source is None:
+        return "its search has not begun"
+    return f"its trials are chosen when stage {stage.source.stage} is complete"
 
 
 def why_ended(stage: Stage, store: Store) -> str | None:
@@ -234,7 +241,7 @@ class Course:
         for part, missing in standing.lacking():  # what an earlier course left unfinished, failed trials too
             if rest := [trial for trial in missing if trial.id not in waits and not self._given[trial.id]]:
                 return self._rung(_only(part, rest))
-        while self._rungs:
+        if self._rungs:
             return self._rung(self._rungs.popleft())
         answer = ask(stage, *tried_of(standing, self._given, waits))
         if isinstance(answer, Done):
@@ -274,11 +281,9 @@ def _done(part: SweepSpec, store: Store, cache: RowCache | None) -> frozenset[st
 
 def _only(part: SweepSpec, trials: Iterable[TrialSpec]) -> SweepSpec:
     """Those points of a search's part that these are trials of."""
-    points: list[Mapping[str, Value]] = []
-    for trial in trials:
-        if trial.parameters not in points:
-            points.append(trial.parameters)
-    grids = tuple({name: (value,) for name, value in point.items()} for point in points)
+    from kgen.sweep.stages import one_by_one
+
+    grids = one_by_one(trial.parameters for trial in trials)
     return replace(part, alternatives=grids, size=len(grids) * part.repeats)
 
 

@@ -18,11 +18,12 @@ from kgen.status import TrialStatus, read
 from kgen.sweep import SweepSpec
 from kgen.workflow.attached import Attached, submit_attached
 from kgen.workflow.choices import choices_of
+from kgen.workflow.chosen import to_rechoose
 from kgen.workflow.known import asked_in
 from kgen.workflow.observe import SeenSweep, see_existing
 from kgen.workflow.parts import of_part
 from kgen.workflow.prepare import Prepared, prepare
-from kgen.workflow.prepare_stages import PreparedSweep, followers
+from kgen.workflow.prepare_stages import PreparedSweep
 from kgen.workflow.reached import Reached
 from kgen.workflow.stages import Course, unfinished
 from kgen.workflow.stored import list_config_maps, trials_selector
@@ -76,8 +77,13 @@ def is_due(prepared: PreparedSweep, options: Options) -> bool:
             continue
         needed = stage.name if stage.source is None else stage.source.stage
         of_stage = [trial for trial in trials if trial.stage == needed]
-        enough = all(t.has_result or (options.allow_incomplete and t.status.state.ended) for t in of_stage)
-        if (of_stage and enough) if stage.source is not None else all(t.status.state.ended for t in of_stage):
+        ended = all(trial.status.state.ended for trial in of_stage)
+        if stage.source is None:  # a search that has not begun has no trials yet
+            due = ended
+        else:
+            complete = all(trial.has_result for trial in of_stage)
+            due = bool(of_stage) and (complete or (options.allow_incomplete and ended))
+        if due:
             return True
     return False
 
@@ -104,7 +110,7 @@ class Walk:
         self._reached = Reached(spec, api, image=options.image, on_event=on_results)
         self._searches = {stage.name for stage in spec.stages if stage.search is not None}
         self._store: Store = self._reached.open(fetch=fetch or bool(options.rechoose))
-        self._reached.check_writable(followers(spec, options.rechoose))
+        self._reached.check_writable(to_rechoose(spec, options.rechoose))
         self._course = Course(
             spec,
             self._store,

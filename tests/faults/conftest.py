@@ -67,6 +67,23 @@ def wait_for(condition: Callable[[], object], what: str, seconds: float = DEADLI
         time.sleep(0.02)
 
 
+def rows_in(results: Path) -> list[TrialRow]:
+    """The rows of a sweep's results."""
+    files = sorted((results / "rows").glob("*.parquet"))
+    return [row for file in files for row in bytes_to_rows(file.read_bytes())]
+
+
+def workers_of(results: Path) -> list[int]:
+    """Processes that were started for the sweep of these results, whoever their parent is now."""
+    mark = f"KGEN_RESULTS={results}".encode()
+    found = []
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if entry.name.isdigit() and mark in (entry / "environ").read_bytes().split(b"\0"):
+                found.append(int(entry.name))
+    return found
+
+
 class Sweep:
     """The sweep in its folder, and the processes that work on it."""
 
@@ -116,8 +133,7 @@ class Sweep:
         return int(file.read_text())
 
     def rows(self) -> list[TrialRow]:
-        folder = self.results / "rows"
-        return [row for file in sorted(folder.glob("*.parquet")) for row in bytes_to_rows(file.read_bytes())]
+        return rows_in(self.results)
 
     def states(self) -> Counter[State]:
         return Counter(row.state for row in self.rows())
@@ -127,14 +143,7 @@ class Sweep:
         return dict(Counter(row.parameters["n"] for row in self.rows() if row.state is State.COMPLETE))
 
     def workers(self) -> list[int]:
-        """Processes that were started for this sweep, whoever their parent is now."""
-        mark = f"KGEN_RESULTS={self.results}".encode()
-        found = []
-        for entry in Path("/proc").iterdir():
-            with contextlib.suppress(OSError):
-                if entry.name.isdigit() and mark in (entry / "environ").read_bytes().split(b"\0"):
-                    found.append(int(entry.name))
-        return found
+        return workers_of(self.results)
 
     def table(self) -> pd.DataFrame:
         """What a reader of the results sees, without what differs from run to run."""

@@ -15,8 +15,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from kgen.results.rows import State, TrialRow, bytes_to_rows
-from tests.faults.conftest import wait_for
+from kgen.results.rows import State, TrialRow
+from tests.faults.conftest import rows_in, wait_for, workers_of
 
 PATIENCE = 300.0
 """Seconds; every wait ends as soon as its condition holds."""
@@ -110,22 +110,14 @@ class Staged:
         wait_for(lambda: not self.workers(), "the workers to end", PATIENCE)
 
     def rows(self) -> list[TrialRow]:
-        folder = self.results / "rows"
-        return [row for file in sorted(folder.glob("*.parquet")) for row in bytes_to_rows(file.read_bytes())]
+        return rows_in(self.results)
 
     def complete(self) -> Counter[str]:
         """Trial → its results."""
         return Counter(row.trial for row in self.rows() if row.state is State.COMPLETE)
 
     def workers(self) -> list[int]:
-        """Processes that were started for this sweep, whoever their parent is now."""
-        mark = f"KGEN_RESULTS={self.results}".encode()
-        found = []
-        for entry in Path("/proc").iterdir():
-            with contextlib.suppress(OSError):
-                if entry.name.isdigit() and mark in (entry / "environ").read_bytes().split(b"\0"):
-                    found.append(int(entry.name))
-        return found
+        return workers_of(self.results)
 
     def table(self) -> pd.DataFrame:
         """What a reader of the results sees, without what differs from run to run."""

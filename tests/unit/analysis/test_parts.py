@@ -8,10 +8,9 @@ from kgen.analysis import analyse_stages
 from kgen.analysis.parts import merged
 from kgen.spec import Value
 from kgen.sweep import expand
-from kgen.sweep.stages import rung_of
 from kgen.sweep.sweepspec import SweepSpec
 from tests.unit.analysis.synthetic import NO_CURVES, capped, missing, reached, table
-from tests.unit.sweep.staged import GRID, loaded, search_stage
+from tests.unit.sweep.staged import GRID, loaded, rung_of, search_stage
 
 HALVING = "{method: halving, per: optimizer, trials: 12, min_steps: 100}"
 POINTS: list[dict[str, Value]] = [{"optimizer": "sgd", "learning_rate": rate} for rate in (0.1, 0.01)]

@@ -14,7 +14,7 @@ from kgen.render.objects import MAX_DATA, sweep_manifest
 from kgen.render.sweep_object import choices_in, sweep_from_objects
 from kgen.spec import TrialSpec
 from kgen.sweep import SweepSpec, expand, loads
-from kgen.sweep.stages import rung_of
+from tests.unit.sweep.staged import rung_of
 
 TEXT = """\
 version: 1

@@ -8,7 +8,8 @@ import pytest
 
 from kgen.analysis import Status
 from kgen.errors import InputError
-from kgen.search import RISES_TO, Ask, Done, Tried, ask, recommended
+from kgen.search import Ask, Done, Tried, ask, recommended
+from kgen.sweep.stages import RISES_TO
 from tests.unit.search.valleys import TWO, search_stage
 
 LOW, HIGH, CHECKS = -6.0, 2.0, 80

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from kgen.choice import Choice, Chosen
 from kgen.spec import Value
 from kgen.sweep import loads
+from kgen.sweep.stages import rungs_of
 from kgen.sweep.sweepspec import Stage, SweepSpec
 
 HEAD = """\
@@ -55,6 +58,12 @@ def loaded(*stages: str) -> SweepSpec:
 def search_stage(search: str, parameters: str = RANGES) -> Stage:
     (stage,) = loaded(searching(search, parameters)).stages
     return stage
+
+
+def rung_of(stage: Stage, points: Sequence[Mapping[str, Value]], steps: int | None) -> SweepSpec:
+    """The one part that these points make."""
+    (rung,) = rungs_of(stage, points, steps)
+    return rung
 
 
 def choice(*points: dict[str, Value], stage: str = "best") -> Choice:

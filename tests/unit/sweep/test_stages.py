@@ -9,7 +9,7 @@ import pytest
 
 from kgen.spec import At, Budget, Goal, Objective, Packing, Target, TrialSpec, Value
 from kgen.sweep import expand, load, loads
-from kgen.sweep.stages import most, outlook, part_of, waiting
+from kgen.sweep.stages import most, part_of, size_in_words, waiting
 from kgen.sweep.sweepspec import From
 from tests.unit.sweep.staged import BEST, GRID, HEAD, SCALE, choice, loaded, searching, staged
 from tests.unit.sweep.sweeps import text
@@ -202,7 +202,7 @@ objective: {metric: a}}\n"
 
 def test_the_outlook_is_said_in_words() -> None:
     spec = loaded(GRID, BEST, searching("{method: tpe, per: optimizer, trials: 8}"))
-    assert [outlook(stage, spec.stages) for stage in spec.stages] == [
+    assert [size_in_words(stage, spec.stages) for stage in spec.stages] == [
         "12 trials", "after grid: up to 10 trials", "search tpe: up to 16 trials",
     ]  # fmt: skip
 

@@ -128,7 +128,7 @@ def test_what_a_search_has_tried_counts(tmp_path: Path) -> None:
 """
     spec = file(tmp_path, f"{HEAD}stages:\n{GRID}{search}")
     go_on(spec)
-    from kgen.sweep.stages import rung_of
+    from tests.unit.sweep.staged import rung_of
 
     stage = spec.stages[1]
     rung = rung_of(stage, [{"optimizer": "a", "rate": 0.02}, {"optimizer": "b", "rate": 0.2}], None)
