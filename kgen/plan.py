@@ -72,6 +72,10 @@ class Plan:
     itself."""
     packing: Packing = Packing.SEQUENTIAL
     """Fused: each of the ``workers`` trains many at the same time."""
+    at_most: int | None = None
+    """Of a search: how many trials it may ask for, these and those before them; None: these are no search's."""
+    asked: int = 0
+    """Of a search: how many it asked for before these."""
 
     @property
     def counts(self) -> dict[Action, int]:

@@ -13,6 +13,7 @@ from typing import Final, NoReturn
 
 import kgen
 from kgen.errors import InputError, KgenError, Problem, StoreError
+from kgen.interrupt import heeding_interrupts
 
 INTERRUPTED: Final = 130
 _NO_SPACE: Final = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
@@ -46,11 +47,8 @@ def drop_output() -> None:
 
 def _run(command: Callable[[], object]) -> int | str | None:
     try:
-        command()
-    except SystemExit as stop:  # typer's own: 0, 2 for wrong usage, 130 for Ctrl-C, 1 for a broken pipe
-        if isinstance(stop.__context__, BrokenPipeError):
-            raise stop.__context__ from None
-        return stop.code
+        with heeding_interrupts():
+            return _ended(command)
     except InputError as error:
         for problem in error.problems:
             print(describe(problem), file=sys.stderr)
@@ -67,6 +65,16 @@ def _run(command: Callable[[], object]) -> int | str | None:
             raise
         print(bug_report(), file=sys.stderr)
         return BUG
+
+
+def _ended(command: Callable[[], object]) -> int | str | None:
+    """The exit code of a command that raised no error."""
+    try:
+        command()
+    except SystemExit as stop:  # typer's own: 0, 2 for wrong usage, 130 for Ctrl-C, 1 for a broken pipe
+        if isinstance(stop.__context__, BrokenPipeError):
+            raise stop.__context__ from None
+        return stop.code
     return 0
 
 

@@ -53,18 +53,15 @@ def doctor(
     kubeconfig: Kubeconfig = None,
 ) -> None:
     """A line for each thing; exit code 1 when something is missing that sweeps need."""
-    from kgen.workflow.interrupt import sigterm_as_interrupt
-
     if file is None and _DEFAULT.is_file():
         file = _DEFAULT
     if service_account and not in_cluster:
         found = "--service-account without --in-cluster"
         raise InputError.of("the command line", "--service-account", found, "both, or neither")
-    with sigterm_as_interrupt():
-        if in_cluster:
-            _in_cluster(file, kubeconfig, context, namespace, image, service_account, output)
-        else:
-            _outside(file, kubeconfig, context, namespace, image, output, gpu=gpu)
+    if in_cluster:
+        _in_cluster(file, kubeconfig, context, namespace, image, service_account, output)
+    else:
+        _outside(file, kubeconfig, context, namespace, image, output, gpu=gpu)
 
 
 def _outside(

@@ -41,7 +41,6 @@ def collect_in_cluster(
 ) -> None:
     """``kgen collect --in-cluster``, there and here."""
     from kgen.backends.kubernetes.config import is_in_pod
-    from kgen.workflow.interrupt import sigterm_as_interrupt
 
     inside = is_in_pod(kubeconfig, context)
     if everything and not inside:
@@ -51,14 +50,13 @@ def collect_in_cluster(
     if not inside:
         _collect_by_job(sweep, kubeconfig, context, namespace, image, service_account)
         return
-    with sigterm_as_interrupt():
-        if everything:
-            _collect_all(connect(kubeconfig, context, namespace))
-        else:
-            from kgen.workflow.beside import collect_beside
+    if everything:
+        _collect_all(connect(kubeconfig, context, namespace))
+    else:
+        from kgen.workflow.beside import collect_beside
 
-            api, name = find_sweep(sweep, kubeconfig, context, namespace)
-            print("\n".join(_lines(collect_beside(api, name))))
+        api, name = find_sweep(sweep, kubeconfig, context, namespace)
+        print("\n".join(_lines(collect_beside(api, name))))
 
 
 def _collect_by_job(

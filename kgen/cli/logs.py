@@ -10,6 +10,7 @@ import typer
 from kgen.cli.arguments import Context, Kubeconfig, Namespace, connect
 from kgen.cli.describe import TrialName
 from kgen.cli.results import Image, tell
+from kgen.interrupt import check_interrupt
 
 
 def register(app: typer.Typer) -> None:
@@ -36,3 +37,4 @@ def logs(
     for line in trial_log(api, trial, wanted, tell, image=image):
         sys.stdout.buffer.write(line + b"\n")
         sys.stdout.buffer.flush()
+        check_interrupt()

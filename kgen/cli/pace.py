@@ -5,7 +5,10 @@ from __future__ import annotations
 import time
 from collections import Counter, deque
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from kgen.plan import Plan
 
 WINDOW_SECONDS: Final = 15.0
 """The pace is that of the last seconds: loading and compiling, at the start, tell nothing of the rest."""
@@ -126,3 +129,26 @@ class Pace:
 
     def _place(self, trial: str) -> Place:
         return self._places.get(trial, trial)
+
+
+class Rounds:
+    """The rounds of one search, each of which asks for a few trials."""
+
+    def __init__(self, plan: Plan, now: float) -> None:
+        """From the plan of the first one."""
+        self._name = plan.name
+        self._first = plan.asked
+        self._began = now
+        self._last = plan.asked
+
+    def goes_on(self, plan: Plan) -> bool:
+        """Whether that is its next round."""
+        if plan.at_most is None or plan.name != self._name or plan.asked < self._last:
+            return False
+        self._last = plan.asked
+        return True
+
+    def seconds_left(self, ended: int, total: int, now: float) -> float | None:
+        """If all that it may ask for takes as long as what it has asked for; ``None`` before anything has ended."""
+        done = ended - self._first
+        return (now - self._began) / done * (total - ended) if done > 0 else None

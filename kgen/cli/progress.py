@@ -15,8 +15,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from kgen.backends.local.pool import Dealt, Event, PutBack
-from kgen.cli.pace import Pace
+from kgen.backends.local.events import Dealt, Event, PutBack
+from kgen.cli.pace import Pace, Rounds
 from kgen.cli.text import at_a_time, count, duration, parameters, short
 from kgen.plan import Plan
 from kgen.spec import SECONDS_TO_TARGET, STEPS_TO_TARGET, At, Goal, Packing, TrialSpec
@@ -58,6 +58,7 @@ class Progress:
         self.outcomes: Counter[str] = Counter()
         self.best: dict[str, tuple[float, TrialSpec]] = {}
         self.pace = Pace(0, None, clock)
+        self.search: Rounds | None = None
 
     def begin(self, plan: Plan) -> None:
         """Take in the plan, of a run or of what comes behind it."""
@@ -66,12 +67,15 @@ class Progress:
             self.objective = pending[0].objective
         self.repeats = len({trial.seed for trial in pending}) > 1
         self.trials = {trial.id: trial for trial in pending}
-        self.total = len(pending)
         self.is_fused = plan.packing is Packing.FUSED
-        self.pace = Pace(self.total, plan.budget.steps, self.clock)
-        self.ended = 0
-        for kept in (self.running, self.newest, self.outcomes, self.best):
-            kept.clear()
+        self.pace = Pace(len(pending), plan.budget.steps, self.clock)
+        self.running.clear()
+        if self.search is None or not self.search.goes_on(plan):
+            self.search = None if plan.at_most is None else Rounds(plan, self.clock())
+            for kept in (self.newest, self.outcomes, self.best):
+                kept.clear()
+        self.ended = plan.asked
+        self.total = len(pending) if plan.at_most is None else plan.at_most
 
     def note(self, event: Event) -> None:
         """Take in an event."""
@@ -127,8 +131,10 @@ class Progress:
 
     @property
     def left(self) -> str:
-        """Time left, from the pace so far."""
+        """Time left, from the pace so far; of a search with all that it may still ask for."""
         seconds = self.pace.seconds_left
+        if self.search is not None:
+            seconds = self.search.seconds_left(self.ended, self.total, self.clock())
         return "?" if seconds is None else duration(seconds)
 
     @property
@@ -202,6 +208,9 @@ def failure_lines(message: Ended, words: str) -> list[str]:
 
 def heading(plan: Plan) -> str:
     """What is about to run."""
+    if plan.at_most is not None:
+        done = f", {plan.asked:,} done before" if plan.asked else ""
+        return f"{plan.name}: search, up to {count(plan.at_most, 'trial')}{done}, {at_a_time(plan)}"
     before = len(plan.planned) - len(plan.pending)
     done = f", {before:,} done before" if before else ""
     return f"{plan.name}: {count(len(plan.pending), 'trial')} to run{done}, {at_a_time(plan)}"
@@ -212,8 +221,10 @@ class Lines(Quiet):
 
     def begin(self, plan: Plan) -> None:
         """As Display."""
+        begun = self.progress.search
         super().begin(plan)
-        self._say(heading(plan))
+        if begun is None or self.progress.search is not begun:
+            self._say(heading(plan))
 
     def tell(self, line: str) -> None:
         """As Display."""
@@ -249,9 +260,11 @@ class LiveTable(Quiet):
 
     def begin(self, plan: Plan) -> None:
         """As Display."""
+        begun = self.progress.search
         super().begin(plan)
         if self.progress.total:
-            self._console.print(Text(heading(plan)))
+            if begun is None or self.progress.search is not begun:
+                self._console.print(Text(heading(plan)))
             self._live.start()
 
     def tell(self, line: str) -> None:

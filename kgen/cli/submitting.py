@@ -11,6 +11,7 @@ from kgen.cli.printer import Printer
 from kgen.cli.results import Teller
 from kgen.cli.text import count, typed
 from kgen.errors import IncompleteStageError, InterruptedRunError, TrialsFailedError
+from kgen.names import stage_title
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -35,6 +36,13 @@ def detached(
     prepared: PreparedSweep, api: Api, options: Options, ask: Callable[[PreparedSweep], None] = lambda _: None
 ) -> None:
     """Create what is known, and what can be known now; then say what waits for what."""
+    try:
+        _create(prepared, api, options, ask)
+    except KeyboardInterrupt:
+        raise InterruptedRunError(f"stopped; the Jobs that are there go on\nto go on: {typed()}") from None
+
+
+def _create(prepared: PreparedSweep, api: Api, options: Options, ask: Callable[[PreparedSweep], None]) -> None:
     from kgen.workflow.submit import store, submit
     from kgen.workflow.submit_stages import Walk, is_due
 
@@ -63,7 +71,7 @@ def detached(
     elif not prepared.has_work and not later:
         printer.say("nothing to do")
     for stage, why in later.items():
-        printer.say(f"stage {stage}: {why}")
+        printer.say(f"{stage_title(stage)}: {why}")
     if later:
         printer.say(f"to go on when these Jobs have ended: {typed()}; or with --wait or --in-cluster")
     if created or unchanged:
@@ -180,6 +188,6 @@ def _begin(part: Prepared, printer: Printer) -> None:
     from kgen.cli import forecast
 
     printer.say("")
-    printer.say(f"stage {part.spec.stage}: {count(len(part.plan.planned), 'trial')}")
+    printer.say(f"{stage_title(part.spec.stage)}: {count(len(part.plan.planned), 'trial')}")
     for line in (*forecast.part_lines(part), *forecast.said_of([part])):
         printer.say(line)

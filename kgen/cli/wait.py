@@ -10,6 +10,7 @@ import typer
 from kgen.cli.arguments import Context, Kubeconfig, Namespace, SweepName, cluster_command, find_sweep
 from kgen.cli.text import count, typed
 from kgen.errors import InputError, InterruptedRunError, TrialsFailedError
+from kgen.names import stage_title
 
 _DURATION: Final = re.compile(r"(?=.)(?:([0-9]+)h)?(?:([0-9]+)m)?(?:([0-9]+)s?)?")
 
@@ -42,7 +43,7 @@ def wait(
         raise InterruptedRunError(
             f"no longer waiting; the Jobs go on\nto go on: {typed()}\nto end it: {cluster_command('cancel', name, api)}"
         ) from None
-    later = [f"stage {stage} is not done: {why}" for stage, why in waited.later.items()]
+    later = [f"{stage_title(stage)} is not done: {why}" for stage, why in waited.later.items()]
     if not waited.seen.succeeded:
         stuck = [*verdict_lines(waited)] if not waited.seen.ended else []
         raise TrialsFailedError("\n".join([*stuck, failures(waited.seen, api), *later]))

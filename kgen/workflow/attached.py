@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from kgen.backends.kubernetes.create import Created, create
 from kgen.backends.kubernetes.remove import GONE_SECONDS, delete
+from kgen.interrupt import check_interrupt
 from kgen.packs import Pack
 from kgen.plan import Action
 from kgen.render import render_packs
@@ -146,6 +147,7 @@ class _Attachment:
         changed: list[SeenTrial] = []
         created = time.monotonic()
         while True:
+            check_interrupt()  # before anything is created
             seen = self._following.see()
             self._coming = [job for job in self._coming if job.name not in self._following.met_jobs]
             watcher.show(seen, changed)

@@ -8,23 +8,25 @@ import importlib.util
 import os
 import shlex
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn, Protocol
 
 from kgen.backends.local.devices import Slot, slots
-from kgen.backends.local.pool import Event, Pool
+from kgen.backends.local.events import Event
+from kgen.backends.local.pool import Pool
 from kgen.errors import IncompleteStageError, InputError, InterruptedRunError, MissingExtraError, StoreError
+from kgen.interrupt import heeding_interrupts
 from kgen.names import LOCK_FILE, SWEEP_FILE
 from kgen.plan import Action, Plan, PlannedTrial
 from kgen.results.folder import FolderStore
 from kgen.results.store import Store
-from kgen.spec import Packing, Timing
-from kgen.sweep import SweepSpec
+from kgen.spec import Timing
+from kgen.sweep import SweepSpec, expand
+from kgen.sweep.stages import most
 from kgen.trial.channel import Ended
 from kgen.workflow.collect import Collected, collect_sweep
 from kgen.workflow.fuse import Fuse, Fuses
-from kgen.workflow.interrupt import sigterm_as_interrupt
 from kgen.workflow.plan import plan_on, title
 from kgen.workflow.report import report_sweep
 from kgen.workflow.stages import Course
@@ -88,13 +90,14 @@ def run_sweep(
     places = slots(spec.local.processes, spec.local.gpus)
     _refuse_shared(spec, places)
     course = Course(spec, store, allow_incomplete=allow_incomplete, rechoose=rechoose)
-    with _only_run(store):
+    with _only_run(store), _stoppable(spec):
         _ = course.known  # a choice that does not suit the file is said before anything is written
         store.write(SWEEP_FILE, spec.text.encode())
-        plans, stopped, blocked = _follow(course, places, store, Fuses(max_failures), display)
-        if stopped is None:
-            for part in course.known.parts or (spec,):
-                _time_alone(part, places, store, display)
+        with Pool(store, stay=bool(spec.stages)) as pool:
+            plans, stopped, blocked = _follow(course, places, pool, Fuses(max_failures), display)
+            if stopped is None:
+                for part in course.known.parts or (spec,):
+                    _time_alone(part, places, pool, display)
         try:
             page, collected = _report(spec)
         except InputError:  # a choice that should be made anew, and could not
@@ -104,8 +107,21 @@ def run_sweep(
     return Run(plans, page, collected, stopped, blocked)
 
 
+@contextlib.contextmanager
+def _stoppable(spec: SweepSpec) -> Iterator[None]:
+    """Inside, Ctrl-C and SIGTERM end the run with what there is to say of it."""
+    try:
+        with heeding_interrupts():
+            yield
+    except KeyboardInterrupt:
+        again = f"kgen run {shlex.quote(str(spec.file))}"
+        raise InterruptedRunError(
+            f"stopped; results so far are in {spec.location}, '{again}' goes on with the rest"
+        ) from None
+
+
 def _follow(
-    course: Course, places: Sequence[Slot], store: Store, fuses: Fuses, display: Display
+    course: Course, places: Sequence[Slot], pool: Pool, fuses: Fuses, display: Display
 ) -> tuple[tuple[Plan, ...], str | None, str | None]:
     """Work off one part after another; returns the plans, why that was stopped, and why a stage could not start."""
     plans: list[Plan] = []
@@ -113,9 +129,8 @@ def _follow(
     try:
         while stopped is None and (part := course.next()) is not None:
             _tell(course, display)
-            plans.append(plan_on(part, places))
-            pool = Pool(part, plans[-1].pending, slots=places, store=store)
-            stopped = _work_off(part, plans[-1], pool, fuses.of(part.stage), display)
+            plans.append(_in_search(plan_on(part, places), part, course.known))
+            stopped = _work_off(part, plans[-1], pool, places, fuses.of(part.stage), display)
     except IncompleteStageError as error:
         blocked = str(error)
     _tell(course, display)
@@ -124,6 +139,15 @@ def _follow(
         display.begin(plans[0])
         display.end()
     return tuple(plans), stopped, blocked
+
+
+def _in_search(plan: Plan, part: SweepSpec, known: SweepSpec) -> Plan:
+    """The plan of a part that a search asked for, with how far that search has come; any other as it is."""
+    stage = next((stage for stage in known.stages if stage.name == part.stage and stage.search is not None), None)
+    if stage is None:
+        return plan
+    asked = sum(len(expand(other)) for other in known.parts if other.stage == part.stage) - len(plan.pending)
+    return replace(plan, at_most=max(most(stage, known.stages), asked + len(plan.pending)), asked=asked)
 
 
 def _tell(course: Course, display: Display) -> None:
@@ -157,7 +181,10 @@ def _refuse_shared(spec: SweepSpec, places: Sequence[Slot]) -> None:
         )  # fmt: skip
 
 
-def _work_off(spec: SweepSpec, plan: Plan, pool: Pool, fuse: Fuse, display: Display) -> str | None:
+def _work_off(
+    spec: SweepSpec, plan: Plan, pool: Pool, places: Sequence[Slot], fuse: Fuse, display: Display
+) -> str | None:
+    """Train what the plan has pending, in its way; returns why that was stopped, None where it was not."""
     stopped: list[str] = []
     trials = {trial.id: trial for trial in plan.pending}
 
@@ -171,19 +198,13 @@ def _work_off(spec: SweepSpec, plan: Plan, pool: Pool, fuse: Fuse, display: Disp
 
     display.begin(plan)
     try:
-        with sigterm_as_interrupt():
-            pool.run(on_event)
-    except KeyboardInterrupt:
-        again = f"kgen run {shlex.quote(str(spec.file))}"
-        raise InterruptedRunError(
-            f"stopped; results so far are in {spec.location}, '{again}' goes on with the rest"
-        ) from None
+        pool.run(spec, plan.pending, on_event, slots=places, packing=plan.packing)
     finally:
         display.end()
     return stopped[0] if stopped else None
 
 
-def _time_alone(spec: SweepSpec, places: Sequence[Slot], store: Store, display: Display) -> None:
+def _time_alone(spec: SweepSpec, places: Sequence[Slot], pool: Pool, display: Display) -> None:
     """Train some of the fused trials once more, each alone on its core or GPU, as ``execution.timing_sample`` asks."""
     sample = timing_sample(spec)
     alone = [place for place in places if place.timing is Timing.EXCLUSIVE]
@@ -192,8 +213,7 @@ def _time_alone(spec: SweepSpec, places: Sequence[Slot], store: Store, display: 
     elif sample:
         planned = tuple(PlannedTrial(trial, Action.CREATE) for trial in sample)
         plan = Plan(f"{title(spec)}, timed alone", planned, spec.budget, min(len(alone), len(sample)), None)
-        pool = Pool(spec, sample, slots=alone, store=store, packing=Packing.SEQUENTIAL)
-        if stopped := _work_off(spec, plan, pool, Fuse(), display):
+        if stopped := _work_off(spec, plan, pool, alone, Fuse(), display):
             display.note(f"no timing sample: {stopped}")
 
 

@@ -11,6 +11,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 import pandas as pd
 import pytest
@@ -73,7 +75,7 @@ def rows_in(results: Path) -> list[TrialRow]:
     return [row for file in files for row in bytes_to_rows(file.read_bytes())]
 
 
-def workers_of(results: Path) -> list[int]:
+def workers_of(results: Path | str) -> list[int]:
     """Processes that were started for the sweep of these results, whoever their parent is now."""
     mark = f"KGEN_RESULTS={results}".encode()
     found = []
@@ -84,13 +86,67 @@ def workers_of(results: Path) -> list[int]:
     return found
 
 
-class Sweep:
-    """The sweep in its folder, and the processes that work on it."""
+class Runs:
+    """A sweep named `toy` in its folder, and the processes that work on it: a context manager, behind which there is
+    none any more, however a test ends."""
+
+    patience = 2 * DEADLINE
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.file = folder / "sweep.yaml"
+        self._started: list[subprocess.Popen[str]] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        for process in self._started:
+            process.kill()
+            process.wait()
+            for pipe in (process.stdout, process.stderr):
+                assert pipe is not None
+                pipe.close()
+        for pid in self.workers():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    @property
+    def results(self) -> Path:
+        return self.folder / "results" / "toy"
+
+    def start(self, *options: str, program: str = "") -> subprocess.Popen[str]:
+        """`kgen run`, or a Python program that ends up in it."""
+        words = ["-c", program, "run"] if program else ["-m", "kgen", "run"]
+        process = subprocess.Popen(
+            [sys.executable, *words, *options, str(self.file)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        self._started.append(process)
+        return process
+
+    def run(self, *options: str, program: str = "") -> tuple[int, str, str]:
+        """Run to the end: exit code, standard output, standard error."""
+        process = self.start(*options, program=program)
+        out, err = process.communicate(timeout=self.patience)
+        return process.returncode, out, err
+
+    def rows(self) -> list[TrialRow]:
+        return rows_in(self.results)
+
+    def workers(self) -> list[int]:
+        return workers_of(self.results)
+
+
+class Sweep(Runs):
+    """A plain one."""
 
     def __init__(self, folder: Path, packing: Packing = Packing.SEQUENTIAL) -> None:
-        self.folder = folder
+        super().__init__(folder)
         self.packing = packing
-        self.file = folder / "sweep.yaml"
         self.file.write_text(
             "version: 1\nname: toy\n"
             f"parameters: {{n: {{int: {{start: 1, stop: {TRIALS}}}}}}}\n"
@@ -100,25 +156,6 @@ class Sweep:
             f"execution: {{packing: {packing}}}\n"
         )
         (folder / "train.py").write_text(TRAINER)
-
-    @property
-    def results(self) -> Path:
-        return self.folder / "results" / "toy"
-
-    def start(self, *options: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, "-m", "kgen", "run", *options, str(self.file)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-
-    def run(self, *options: str) -> tuple[int, str, str]:
-        """Run to the end: exit code, standard output, standard error."""
-        process = self.start(*options)
-        out, err = process.communicate(timeout=2 * DEADLINE)
-        return process.returncode, out, err
 
     def hold(self, n: int) -> None:
         (self.folder / f"hold-{n}").touch()
@@ -132,18 +169,12 @@ class Sweep:
         wait_for(lambda: file.exists() and file.read_text(), f"trial {n} to begin")
         return int(file.read_text())
 
-    def rows(self) -> list[TrialRow]:
-        return rows_in(self.results)
-
     def states(self) -> Counter[State]:
         return Counter(row.state for row in self.rows())
 
     def complete(self) -> dict[object, int]:
         """Parameter → number of complete rows."""
         return dict(Counter(row.parameters["n"] for row in self.rows() if row.state is State.COMPLETE))
-
-    def workers(self) -> list[int]:
-        return workers_of(self.results)
 
     def table(self) -> pd.DataFrame:
         """What a reader of the results sees, without what differs from run to run."""
@@ -183,17 +214,14 @@ def packing(request: pytest.FixtureRequest) -> Packing:
 
 @pytest.fixture
 def sweep(tmp_path: Path, packing: Packing) -> Iterator[Sweep]:
-    made = Sweep(tmp_path, packing)
-    yield made
-    for pid in made.workers():
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+    with Sweep(tmp_path, packing) as made:
+        yield made
 
 
 @pytest.fixture(scope="session")
 def clean_table(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
     """The table of one run that nothing disturbed."""
-    made = Sweep(tmp_path_factory.mktemp("clean"))
-    code, _, err = made.run()
-    assert code == 0, err
-    return made.table()
+    with Sweep(tmp_path_factory.mktemp("clean")) as made:
+        code, _, err = made.run()
+        assert code == 0, err
+        return made.table()

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import signal
 import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,8 +12,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from kgen.results.rows import State, TrialRow
-from tests.faults.conftest import rows_in, wait_for, workers_of
+from kgen.results.rows import State
+from tests.faults.conftest import Runs, wait_for
 
 PATIENCE = 300.0
 """Seconds; every wait ends as soon as its condition holds."""
@@ -65,36 +62,17 @@ THREE = f"""{TWO}\
 """
 
 
-class Staged:
-    """The sweep in its folder, and the processes that work on it."""
+class Staged(Runs):
+    """One with stages, or with a search."""
+
+    patience = PATIENCE
 
     def __init__(self, folder: Path, text: str = THREE) -> None:
-        self.folder = folder
+        super().__init__(folder)
         folder.mkdir(exist_ok=True)
-        self.file = folder / "sweep.yaml"
         head = HEAD if "search:" in text and "stages:" not in text else HEAD.partition("budget:")[0]
         self.file.write_text(head + text)
         (folder / "train.py").write_text(TRAINER)
-
-    @property
-    def results(self) -> Path:
-        return self.folder / "results" / "toy"
-
-    def start(self, *options: str, program: str = "") -> subprocess.Popen[str]:
-        words = ["-c", program, "run"] if program else ["-m", "kgen", "run"]
-        return subprocess.Popen(
-            [sys.executable, *words, *options, str(self.file)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-
-    def run(self, *options: str, program: str = "") -> tuple[int, str, str]:
-        """Run to the end: exit code, standard output, standard error."""
-        process = self.start(*options, program=program)
-        out, err = process.communicate(timeout=PATIENCE)
-        return process.returncode, out, err
 
     def kill_in(self, stage: str) -> None:
         """Run until that stage trains, and kill the process there, outright."""
@@ -109,15 +87,9 @@ class Staged:
         process.communicate(timeout=PATIENCE)
         wait_for(lambda: not self.workers(), "the workers to end", PATIENCE)
 
-    def rows(self) -> list[TrialRow]:
-        return rows_in(self.results)
-
     def complete(self) -> Counter[str]:
         """Trial → its results."""
         return Counter(row.trial for row in self.rows() if row.state is State.COMPLETE)
-
-    def workers(self) -> list[int]:
-        return workers_of(self.results)
 
     def table(self) -> pd.DataFrame:
         """What a reader of the results sees, without what differs from run to run."""
@@ -131,18 +103,15 @@ class Staged:
 
 @pytest.fixture
 def staged(tmp_path: Path) -> Iterator[Staged]:
-    made = Staged(tmp_path)
-    yield made
-    for pid in made.workers():
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+    with Staged(tmp_path) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
 def clean(tmp_path_factory: pytest.TempPathFactory) -> Staged:
     """A run that nothing disturbed."""
-    made = Staged(tmp_path_factory.mktemp("clean"))
-    code, out, err = made.run()
+    with Staged(tmp_path_factory.mktemp("clean")) as made:
+        code, out, err = made.run()
     assert code == 0, err
     assert set(made.complete().values()) == {1}
     assert made.table().groupby("stage").size().to_dict() == {"grid": 5, "best": 6, "last": 2}
@@ -200,6 +169,7 @@ def test_killed_between_two_stages(point: int, choices: int, staged: Staged, cle
     code, _, _ = staged.run("-q", program=AT_CHOICE.format(point=point))
     assert code == -signal.SIGKILL
     assert len(list((staged.results / "choices").glob("*.json"))) == choices
+    wait_for(lambda: not staged.workers(), "the workers, which wait for the next stage, to end")
     ends_like(staged, clean)
 
 
@@ -211,8 +181,8 @@ def test_a_second_run_beside_the_first_is_refused_in_any_stage(staged: Staged, c
     assert code == 3
     assert f"process {process.pid}" in err
     (staged.folder / "hold-best").unlink()
-    process.communicate(timeout=PATIENCE)
-    assert process.returncode == 0
+    _, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, err
     ends_like(staged, clean)
 
 
@@ -247,25 +217,34 @@ search: {method: tpe, trials: 12, parallel: 2}
 """
 
 
-def test_a_search_that_is_killed_again_and_again_ends_with_each_trial_once(tmp_path: Path) -> None:
-    staged = Staged(tmp_path, SEARCH)
-    began = tmp_path / "began-main"
+@pytest.fixture
+def searching(tmp_path: Path) -> Iterator[Staged]:
+    with Staged(tmp_path, SEARCH) as made:
+        yield made
+
+
+def test_a_search_that_is_killed_again_and_again_ends_with_each_trial_once(searching: Staged) -> None:
+    began = searching.folder / "began-main"
     for number in (1, 3, 6):  # more rows than before, and the next trials at work
-        (tmp_path / "hold-main").touch() if number == 1 else None
-        process = staged.start()
+        (searching.folder / "hold-main").touch() if number == 1 else None
+        process = searching.start()
         wait_for(began.exists, "trials to begin", PATIENCE)
-        (tmp_path / "hold-main").unlink(missing_ok=True)
-        wait_for(lambda: len(staged.complete()) >= number or process.poll() is not None, "rows", PATIENCE)  # noqa: B023
-        (tmp_path / "hold-main").touch()
+        (searching.folder / "hold-main").unlink(missing_ok=True)
+        wait_for(lambda: len(searching.complete()) >= number or process.poll() is not None, "rows", PATIENCE)  # noqa: B023
+        (searching.folder / "hold-main").touch()
         began.unlink()
         wait_for(lambda: began.exists() or process.poll() is not None, "the next trials", PATIENCE)  # noqa: B023
         assert process.poll() is None
-        staged.kill(process)
+        searching.kill(process)
         began.unlink()
-    (tmp_path / "hold-main").unlink()
-    code, _, err = staged.run("--quiet")
+    (searching.folder / "hold-main").unlink()
+    code, _, err = searching.run("--quiet")
     assert code == 0, err
-    assert set(staged.complete().values()) == {1}
-    assert set(staged.table()["trial"]) == set(staged.complete())
-    assert set(Counter(row.parameters["rate"] for row in staged.rows() if row.state is State.COMPLETE).values()) == {2}
-    assert 12 <= len(staged.complete()) <= 12 + 2, "what a kill left unfinished is finished, beside what is asked for"
+    assert set(searching.complete().values()) == {1}
+    assert set(searching.table()["trial"]) == set(searching.complete())
+    assert set(Counter(row.parameters["rate"] for row in searching.rows() if row.state is State.COMPLETE).values()) == {
+        2
+    }
+    assert 12 <= len(searching.complete()) <= 12 + 2, (
+        "what a kill left unfinished is finished, beside what is asked for"
+    )

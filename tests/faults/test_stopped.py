@@ -165,3 +165,35 @@ def test_a_full_disk_stops_the_run_and_loses_nothing(sweep: Sweep, small_disk: P
     filler.unlink()
     subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)
     goes_on(sweep, clean_table)
+
+
+# The first interrupt comes while a destructor runs, in which Python swallows it: of a worker's process that has ended.
+IN_A_DESTRUCTOR = """\
+import signal, subprocess
+from kgen.cli.app import main
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+end, seen = subprocess.Popen.__del__, []
+
+def interrupted(self, *more):
+    end(self, *more)
+    if "train.py" in str(self.args) and not seen:
+        seen.append(self)
+        signal.raise_signal(signal.{name})
+
+subprocess.Popen.__del__ = interrupted
+main()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_that_python_swallows_is_heard(sweep: Sweep, clean_table: pd.DataFrame, number: signal.Signals) -> None:
+    sweep.hold(HELD)
+    code, _, err = sweep.run(program=IN_A_DESTRUCTOR.format(name=number.name))
+    assert code == 130, err
+    assert f"kgen run {sweep.file}" in err
+    assert "Traceback" not in err
+    assert sweep.states() == {State.COMPLETE: TRIALS - 1, State.INTERRUPTED: 1}
+    assert sweep.workers() == []
+    sweep.let_go(HELD)
+    goes_on(sweep, clean_table)

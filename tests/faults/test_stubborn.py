@@ -26,11 +26,11 @@ def deaf(sweep: Sweep) -> Sweep:
 
 @pytest.fixture(scope="module")
 def clean_deaf_table(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
-    made = Sweep(tmp_path_factory.mktemp("clean-deaf"))
-    (made.folder / "train.py").write_text(DEAF)
-    code, _, err = made.run()
-    assert code == 0, err
-    return made.table()
+    with Sweep(tmp_path_factory.mktemp("clean-deaf")) as made:
+        (made.folder / "train.py").write_text(DEAF)
+        code, _, err = made.run()
+        assert code == 0, err
+        return made.table()
 
 
 def test_ctrl_c_twice_while_a_trial_takes_no_notice(deaf: Sweep, clean_deaf_table: pd.DataFrame) -> None:

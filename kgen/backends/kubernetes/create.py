@@ -262,13 +262,16 @@ def put(
 ) -> str:
     """Create an object, or make it what the manifest says: ``created``, ``configured`` or ``unchanged``.
 
-    For ConfigMaps, which may change; an object that kgen did not make is left alone. Raises ClusterError.
+    For ConfigMaps, which may change; an object that kgen did not make is left alone. Raises ClusterError, and
+    KeyboardInterrupt after Ctrl-C.
     """
     path = path_of(api, Kind(manifest.kind), manifest.name)
     for attempt in range(ATTEMPTS):
         made = create(api, [manifest], on_event=on_event, stop=stop)
         if made.created or made.unchanged:
             return "created" if made.created else "unchanged"
+        if made.interrupted and (stop is None or not stop.is_set()):
+            raise KeyboardInterrupt
         if not made.conflicts:
             raise made.error or ClusterError(f"{manifest.kind} {manifest.name} was not created")
         if not made.conflicts[0].is_kgens:

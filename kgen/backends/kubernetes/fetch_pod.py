@@ -22,6 +22,7 @@ from kgen.backends.kubernetes.short_pod import (
     status_of_pod,
 )
 from kgen.errors import ClusterError, InputError
+from kgen.interrupt import check_interrupt
 from kgen.render.environment import RESULTS_MOUNT
 from kgen.render.settings import gpu_tolerations
 from kgen.render.tools import Tool, tool_pod
@@ -200,6 +201,7 @@ class FetchPod:
             if now - began > _SAID_AFTER and status.message != said:
                 said = status.message
                 self._on_event(f"waiting for pod {self._name}: {said}")
+            check_interrupt()
             time.sleep(LOOK_SECONDS)
 
 

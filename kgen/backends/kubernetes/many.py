@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Final, Generic, TypeVar
 
+from kgen.interrupt import check_interrupt
+
 IN_FLIGHT: Final = 16
 """Requests at the same time. 8 to 32 are equally fast: by then the API server's processors are busy."""
 _LOOK_SECONDS: Final = 0.05
@@ -25,18 +27,20 @@ def in_threads(
     """Call ``work`` for each item. Returns whether ``stop`` or Ctrl-C ended it early.
 
     After ``ending``, which these two set and ``work`` may set, nothing more is begun, and what is under way is waited
-    for; a second Ctrl-C does not wait. An exception of ``work`` ends it, too, and is raised here.
+    for; a second Ctrl-C does not wait. An exception of ``work`` ends it, too, and is raised here. Where Ctrl-C has come
+    too late to end it early, the next :func:`check_interrupt` ends what comes after it.
     """
     crew = _Crew(work, items, ending)
     interrupted = False
     try:
+        check_interrupt()
         for _ in range(min(in_flight, len(items))):
             threading.Thread(target=crew.run, daemon=True).start()
         interrupted = crew.wait(stop)
     except KeyboardInterrupt:
         interrupted = True
         ending.set()
-        crew.wait(None)
+        crew.wait(None)  # inside, so that only another Ctrl-C ends it
     if crew.failure is not None:
         raise crew.failure
     return interrupted
@@ -81,6 +85,7 @@ class _Crew(Generic[Item]):
         with self._changed:
             while self._busy or (self._open and not self._ending.is_set()):
                 self._changed.wait(_LOOK_SECONDS)
+                check_interrupt()
                 if stop is not None and stop.is_set():
                     stopped = True
                     self._ending.set()

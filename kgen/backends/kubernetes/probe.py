@@ -21,6 +21,7 @@ from kgen.backends.kubernetes.short_pod import (
     status_of_pod,
 )
 from kgen.errors import ClusterError
+from kgen.interrupt import check_interrupt
 from kgen.status import Reason, read
 from kgen.status.pods import Pod
 from kgen.status.starting import config_words
@@ -114,6 +115,7 @@ def _until_ended(api: Api, name: str, on_status: Callable[[str], None], clock: C
         if status.message and status.message != said:
             said = status.message
             on_status(said)
+        check_interrupt()
         time.sleep(LOOK_SECONDS)
 
 

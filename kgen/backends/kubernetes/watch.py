@@ -16,6 +16,7 @@ from kgen.backends.kubernetes.api import Stream, backoff
 from kgen.backends.kubernetes.failure import ApiError, UnreachableError, may_pass, refused
 from kgen.backends.kubernetes.objects import Kind, Object, Source, list_source, path_of, sources
 from kgen.errors import ClusterError
+from kgen.interrupt import check_interrupt
 
 if TYPE_CHECKING:
     from kgen.backends.kubernetes.api import Api
@@ -28,6 +29,8 @@ PATIENCE_SECONDS: Final = 300.0
 """How long a watch is begun again while the cluster can't be reached."""
 _SHORT_SECONDS: Final = 1.0
 """A watch that brings nothing and ends so soon is not begun again at once."""
+_LOOK_SECONDS: Final = 1.0
+"""How often whoever waits for changes looks for a swallowed Ctrl-C."""
 
 
 class Type(enum.StrEnum):
@@ -98,8 +101,15 @@ class Mirror:
         Raises ClusterError where the objects can't be followed any more.
         """
         news = self._news
+        left = float("inf") if timeout is None else timeout
+        until = time.monotonic() + left
         with news.condition:
-            news.condition.wait_for(lambda: news.changes or news.failure, timeout)
+            check_interrupt()
+            while left > 0 and not news.condition.wait_for(
+                lambda: news.changes or news.failure, min(left, _LOOK_SECONDS)
+            ):
+                check_interrupt()
+                left = until - time.monotonic()
             found, news.changes = news.changes, []
             if not found:
                 news.check()

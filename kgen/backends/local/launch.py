@@ -12,7 +12,7 @@ from typing import Final
 
 from kgen import names
 from kgen.backends.local.devices import Slot
-from kgen.backends.local.worker import Worker
+from kgen.backends.local.worker import Birth, Worker
 from kgen.errors import InputError
 from kgen.spec import Packing, Timing, TrialSpec
 from kgen.sweep import SweepSpec
@@ -44,22 +44,36 @@ class Launcher:
 
         Raises InputError when the program can't start, or a file is not what it was when its trials got their names.
         """
+        self.check_files()
+        birth = self._birth(slot, first)
+        if self._spec.trainer.metrics is not Metrics.REPORT:
+            self._check_program(self._command(first)[0])
+        try:
+            return Worker(birth, place, slot)
+        except OSError as error:
+            found = f"{birth.command[0]}: {str(error.strerror).lower()}"
+            raise InputError.of(str(self._spec.file), "trainer.command", found, "a program here") from error
+
+    def suits(self, worker: Worker, slot: Slot, first: TrialSpec) -> bool:
+        """Whether a worker that was started before, maybe by another launcher, is what :meth:`start` would start for
+        that slot."""
+        return self.is_resident and worker.slot == slot and worker.birth == self._birth(slot, first)
+
+    def _birth(self, slot: Slot, first: TrialSpec) -> Birth:
         trainer = self._spec.trainer
-        self._check_files()
+        words = self._command(first)
+        if trainer.metrics is not Metrics.REPORT:
+            words = wrapped(words, trainer.metrics, [sys.executable, "-m", "kgen.trial.wrap"])
+        return Birth(tuple(words), self._environment(slot), self._spec.folder.resolve(), trainer.file_hashes())
+
+    def _command(self, first: TrialSpec) -> list[str]:
+        trainer = self._spec.trainer
         words = command_line(trainer.command, first.parameters, first.seed, flags=trainer.arguments is Arguments.FLAGS)
         if words[0] in ("python", "python3"):
             words[0] = sys.executable  # the one that kgen is installed in, whether or not its venv is activated
-        if trainer.metrics is not Metrics.REPORT:
-            self._check_program(words[0])
-            words = wrapped(words, trainer.metrics, [sys.executable, "-m", "kgen.trial.wrap"])
-        try:
-            return Worker(words, place, slot, self.environment(slot), self._spec.folder.resolve())
-        except OSError as error:
-            raise InputError.of(
-                str(self._spec.file), "trainer.command", f"{words[0]}: {str(error.strerror).lower()}", "a program here"
-            ) from error
+        return words
 
-    def environment(self, slot: Slot) -> dict[str, str]:
+    def _environment(self, slot: Slot) -> dict[str, str]:
         """Variables of a process in a slot."""
         trainer = self._spec.trainer
         bucket = {
@@ -88,8 +102,8 @@ class Launcher:
             why = "no such program" if found is None or not Path(found).exists() else "not executable"
             raise InputError.of(str(self._spec.file), "trainer.command", f"{program}: {why}", "a program here")
 
-    def _check_files(self) -> None:
-        """The files that trials were named after must be what now runs."""
+    def check_files(self) -> None:
+        """The files that trials were named after must be what now runs, else InputError."""
         for name, digest in self._spec.trainer.file_hashes().items():
             path = Path(self._spec.folder, name)
             try:

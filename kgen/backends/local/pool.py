@@ -5,6 +5,9 @@ One thread, one ``select``; what runs is one set of workers, each of which knows
 One after another, a worker is fed a trial whenever it has ended one. Fused, it asks for as many as it can take, and
 gets its share (:mod:`kgen.backends.local.deal`). When such a worker dies, nobody knows which of its trials it died of:
 they are trained again in groups of half as many, each apart from all others, until one has died alone.
+
+Where a sweep comes part by part, a worker that has nothing more to do waits for the next part: to load a framework
+takes longer than many a trial. It stays if it is what would be started for that part, in that slot; else it ends first.
 """
 
 from __future__ import annotations
@@ -13,26 +16,21 @@ import contextlib
 import os
 import selectors
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import Final, Self
 
-from kgen import names
-from kgen.backends.local.deal import Deal, in_order_of_programs
 from kgen.backends.local.devices import Slot
-from kgen.backends.local.launch import Launcher
-from kgen.backends.local.worker import Handed, Worker, describe_exit
+from kgen.backends.local.events import Dealt, OnEvent, PutBack
+from kgen.backends.local.left import rows_left, write_rows
+from kgen.backends.local.part import Part
+from kgen.backends.local.worker import Worker, describe_exit
 from kgen.errors import InputError, TrialExit
-from kgen.names import row_file
-from kgen.results.rows import State, TrialRow, bytes_to_rows, rows_to_bytes
+from kgen.interrupt import check_interrupt
 from kgen.results.store import Store
-from kgen.spec import Packing, Timing, TrialSpec
+from kgen.spec import Packing, TrialSpec
 from kgen.sweep import SweepSpec
-from kgen.sweep.model import Metrics
-from kgen.trial.attempt import Ending, row_without_process
-from kgen.trial.batch import rows_left_behind
-from kgen.trial.channel import Ended, Message, Want
-from kgen.trial.environment import Surroundings
+from kgen.trial.channel import Ended, Want
 
 GROWTH_BYTES: Final = 1 << 30
 """A worker that has grown by this much since its first trials is replaced: something leaks."""
@@ -41,91 +39,86 @@ STOP_SECONDS: Final = 8.0
 _TICK_SECONDS: Final = 0.25
 
 
-@dataclass(frozen=True, slots=True)
-class Dealt:
-    """A worker that trains many at a time was handed these."""
-
-    trials: tuple[str, ...]
-    place: int
-    """Which slot the worker has."""
-
-
-@dataclass(frozen=True, slots=True)
-class PutBack:
-    """A worker died with several trials begun: they will be trained again."""
-
-    trials: tuple[str, ...]
-    reason: str
-
-
-Event = Message | Dealt | PutBack
-OnEvent = Callable[[Event], None]
-
-
 class Pool:
-    """Runs trials until each has a row, or until :meth:`stop`."""
+    """Runs trials on this machine, part after part of a sweep; a context manager, behind which no process is left."""
 
-    def __init__(
-        self,
-        spec: SweepSpec,
-        trials: Sequence[TrialSpec],
-        *,
-        slots: Sequence[Slot],
-        store: Store,
-        packing: Packing | None = None,
-        environ: Mapping[str, str] = os.environ,
-    ) -> None:
-        """``packing`` other than the sweep's is for trials that are to be trained alone to be timed."""
-        packing = packing or spec.packing
-        self._spec = spec
-        self._is_fused = packing is Packing.FUSED
-        self._slots = slots[: max(1, len(trials))]
-        self._deal = Deal(in_order_of_programs(trials), len(self._slots)) if self._is_fused else Deal(trials)
+    def __init__(self, store: Store, *, stay: bool = False, environ: Mapping[str, str] = os.environ) -> None:
+        """Rows go to ``store``. With ``stay`` workers that have nothing more to do wait for the next part."""
         self._store = store
-        self._launcher = Launcher(spec, packing, store.address, environ)
-        self._on_event: OnEvent = lambda event: None
+        self._stay = stay
+        self._environ = environ
         self._workers: set[Worker] = set()
         self._selector = selectors.DefaultSelector()
+        self._part: Part | None = None
         self._stopped: str | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        with contextlib.closing(self._selector), self._ending_all():
+            if error is not None:
+                self._interrupt_all("the run was stopped")
+            for worker in self._workers:
+                worker.let_go()
+            while self._workers:
+                self._poll()
 
     @property
     def beside(self) -> int:
         """Trials that are trained now in the same programs; none where each has its process to itself."""
         began = (item.has_begun for worker in self._workers for item in worker.handed.values())
-        return sum(began) if self._is_fused else 0
+        return sum(began) if self._now.is_fused else 0
 
     @property
     def left(self) -> list[TrialSpec]:
         """Trials that are to be trained in the same programs, now or later; none where each has its process to
         itself."""
         handed = (item.trial for worker in self._workers for item in worker.handed.values())
-        return [*self._deal.waiting, *handed] if self._is_fused else []
+        return [*self._now.deal.waiting, *handed] if self._now.is_fused else []
 
     def stop(self, reason: str) -> None:
         """Start no more trials and end the running ones as interrupted; may be called from ``on_event``."""
         self._stopped = self._stopped or reason
 
-    def run(self, on_event: OnEvent = lambda event: None) -> None:
-        """Run everything; ``on_event`` hears of each start, report and end. Raises StoreError when rows can't be
-        written and InputError when the program can't start.
+    def run(
+        self,
+        spec: SweepSpec,
+        trials: Sequence[TrialSpec],
+        on_event: OnEvent = lambda event: None,
+        *,
+        slots: Sequence[Slot],
+        packing: Packing | None = None,
+    ) -> None:
+        """Run trials until each has a row, or until :meth:`stop`; ``on_event`` hears of each start, report and end.
 
-        Whatever happens, also KeyboardInterrupt, no process is left behind, and every trial that had begun has a row
-        if one can be written at all.
+        ``packing`` other than the sweep's is for trials that are to be trained alone to be timed. Raises StoreError
+        when rows can't be written and InputError when the program can't start.
+
+        Whatever is raised, also KeyboardInterrupt, no process is left behind then, and every trial that had begun has
+        a row if one can be written at all.
         """
-        self._on_event = on_event
-        try:
+        self._part = Part.of(
+            spec, trials, on_event, packing=packing or spec.packing, slots=slots, results=self._store.address,
+            environ=self._environ,
+        )  # fmt: skip
+        self._stopped = None
+        with self._ending_all():
             self._serve()
-        except BaseException:
-            self._interrupt_all("the run was stopped")
-            raise
-        finally:
-            for worker in list(self._workers):
-                self._remove(worker)
-            self._selector.close()
+
+    @property
+    def _now(self) -> Part:
+        assert self._part is not None, "there are workers while a part is worked off, and between two"
+        return self._part
 
     def _serve(self) -> None:
+        for worker in self._workers:
+            if not self._now.needs(worker):
+                worker.let_go()
+        if any(worker.room for worker in self._workers):
+            self._now.launcher.check_files()
         self._fill()
-        while self._workers and self._stopped is None:
+        while self._stopped is None and not all(worker.room for worker in self._workers):
             self._poll()
         if self._stopped is not None:
             self._interrupt_all(self._stopped)
@@ -133,42 +126,56 @@ class Pool:
     # -- starting and feeding
 
     def _fill(self) -> None:
-        """A worker for each slot that has none, while there is work left."""
-        for place, slot in enumerate(self._slots):
-            if self._deal and self._stopped is None and all(worker.place != place for worker in self._workers):
-                worker = self._launcher.start(place, slot, self._deal.first)
+        """Work for whoever waits for it and a worker for each slot that has none, while there is work left."""
+        now = self._now
+        for place, slot in enumerate(now.slots):
+            if not now.deal or self._stopped is not None:
+                return
+            worker = next((worker for worker in self._workers if worker.place == place), None)
+            if worker is None:
+                worker = now.launcher.start(place, slot, now.deal.first)
                 self._workers.add(worker)
                 self._selector.register(worker.socket, selectors.EVENT_READ, (worker, "socket"))
                 self._selector.register(worker.output, selectors.EVENT_READ, (worker, "output"))
-                if not self._is_fused:  # the others ask
-                    self._feed(worker)
+                if not self._now.is_fused:  # the others ask
+                    self._offer(worker, 1)
+            elif worker.room:
+                self._offer(worker, worker.room)
 
-    def _feed(self, worker: Worker) -> None:
-        if self._deal and self._stopped is None and not worker.retiring:
-            worker.start(*self._deal.take(0, 1))
-            worker.retiring = not self._launcher.is_resident
+    def _offer(self, worker: Worker, most: int) -> None:
+        """Hand a worker that can take so many what it gets now. If that is nothing and it runs none, it waits where
+        more may come, and ends where not."""
+        trials = self._share(worker, most)
+        waits = self._stay and self._stopped is None and not worker.retiring
+        if not trials and not worker.handed and waits:
+            worker.wait(most)
+        elif self._now.is_fused:
+            worker.answer(trials)
+            if trials:
+                self._now.on_event(Dealt(tuple(trial.id for trial in trials), worker.place))
+        elif trials:
+            worker.start(*trials)
+            worker.retiring = not self._now.launcher.is_resident
         else:
             worker.finish()
 
-    def _answer(self, worker: Worker, most: int) -> None:
-        trials = self._share(worker, most)
-        worker.answer(trials)
-        if trials:
-            self._on_event(Dealt(tuple(trial.id for trial in trials), worker.place))
-
     def _share(self, worker: Worker, most: int) -> list[TrialSpec]:
         """What a worker that can take so many gets now: as many as bring it to its equal part of all that is left."""
+        deal = self._now.deal
         if self._stopped is not None or worker.retiring or worker.on_probation:
             return []
-        if not worker.handed and (suspects := self._deal.take_suspects(most)):
+        if not self._now.is_fused:
+            return deal.take(0, most)
+        if not worker.handed and (suspects := deal.take_suspects(most)):
             worker.on_probation = True
             return suspects
-        left = self._deal.unsuspected + sum(len(other.handed) for other in self._workers if not other.on_probation)
-        return self._deal.take(worker.place, min(most, -(-left // len(self._slots)) - len(worker.handed)))
+        left = deal.unsuspected + sum(len(other.handed) for other in self._workers if not other.on_probation)
+        return deal.take(worker.place, min(most, -(-left // len(self._now.slots)) - len(worker.handed)))
 
     # -- listening
 
     def _poll(self) -> None:
+        check_interrupt()
         ready = self._wait()
         for key, _ in ready:  # output first: what a crashing worker printed last belongs into its row
             worker, kind = key.data
@@ -201,13 +208,13 @@ class Pool:
         for message in messages:
             if isinstance(message, Want):
                 worker.has_asked = True
-                self._answer(worker, message.most)
+                self._offer(worker, message.most)
                 continue
-            self._on_event(message)
+            self._now.on_event(message)
             if isinstance(message, Ended):
                 worker.retiring = worker.retiring or worker.growth(message) > GROWTH_BYTES
-                if not self._is_fused:
-                    self._feed(worker)
+                if not self._now.is_fused:
+                    self._offer(worker, 1)
 
     # -- workers that are gone
 
@@ -219,75 +226,61 @@ class Pool:
 
     def _settle(self, worker: Worker, code: int) -> None:
         """Rows, or another try, for all trials of the end of which a worker that is gone has not told."""
-        for row in self._rows_of(worker):
+        now = self._now
+        for row in rows_left(self._store, worker, is_fused=now.is_fused):
             del worker.handed[row.trial]
-            self._on_event(Ended.of(row))
-        if self._is_fused and not worker.has_asked and self._stopped is None:
+            now.on_event(Ended.of(row))
+        if now.is_fused and not (worker.has_asked or worker.retiring) and self._stopped is None:
             self._blame_for_start(worker, code)
         began = [item for item in worker.handed.values() if item.has_begun or not worker.has_begun]
-        self._deal.put_back([item.trial for item in worker.handed.values() if item not in began])
+        now.deal.put_back([item.trial for item in worker.handed.values() if item not in began])
         if len(began) > 1 and self._stopped is None:
             if code == TrialExit.NO_DATA:
                 self._store.check()  # before all of it is trained again, for no row that could be written
-            self._deal.suspect([item.trial for item in began])
-            self._on_event(PutBack(tuple(item.trial.id for item in began), describe_exit(code)))
+            now.deal.suspect([item.trial for item in began])
+            now.on_event(PutBack(tuple(item.trial.id for item in began), describe_exit(code)))
         elif began:
-            for row in self._write_rows(worker, began, code):
-                self._on_event(Ended.of(row))
+            for row in write_rows(self._store, now, worker, began, code, is_stopped=self._stopped is not None):
+                now.on_event(Ended.of(row))
 
     def _blame_for_start(self, worker: Worker, code: int) -> None:
         """A worker that ends before it has asked for trials would do so for each: as if it had been handed one."""
+        now = self._now
         if code == TrialExit.BAD_PARAMETERS:
             said = worker.tail().strip().splitlines() or [describe_exit(code)]
             raise InputError.of(
-                str(self._spec.file), "execution.packing", f"{Packing.FUSED}: {said[-1].removeprefix('kgen: ')}",
+                str(now.spec.file), "execution.packing", f"{Packing.FUSED}: {said[-1].removeprefix('kgen: ')}",
                 f"{Packing.SEQUENTIAL}, or a trainer that gives kgen.trial.main a train_many",
             )  # fmt: skip
-        worker.hand(self._deal.take(worker.place, 1) or self._deal.take_suspects(1))
-
-    def _rows_of(self, worker: Worker) -> list[TrialRow]:
-        """The rows that it wrote before it went without a word, such as after a signal."""
-        attempts = {trial: item.attempt for trial, item in worker.handed.items()}
-        if self._is_fused:
-            return rows_left_behind(self._store, attempts) if attempts else []
-        return [row for item in worker.handed.values() if (row := self._row_of(item)) is not None]
-
-    def _row_of(self, item: Handed) -> TrialRow | None:
-        name = row_file(item.trial.id, item.attempt)
-        if not self._store.exists(f"{names.ROWS_DIR}/{name}"):
-            return None
-        return bytes_to_rows(self._store.read_row_file(name))[0]
-
-    def _write_rows(self, worker: Worker, items: Sequence[Handed], code: int) -> list[TrialRow]:
-        """The rows of trials whose process has left none, all in one file but those whose own came after all."""
-        state = State.FAILED if self._stopped is None else State.INTERRUPTED
-        reason = describe_exit(code)
-        if code == 0 and self._spec.trainer.metrics is Metrics.REPORT:
-            reason += ": does it call kgen.trial.main? If it knows nothing of kgen, set trainer.metrics: stdout"
-        ending = Ending(state, None, reason, code, worker.tail())
-        timing = Timing.SHARED if self._is_fused else worker.slot.timing
-        environment = Surroundings.read(self._launcher.environment(worker.slot)).describe({})
-        rows = [
-            row_without_process(item.trial, item.attempt, ending, started=item.since, timing=timing,
-                                environment=environment)
-            for item in items
-        ]  # fmt: skip
-        for number, item in enumerate(items):
-            if self._store.write_row_file(row_file(item.trial.id, item.attempt), rows_to_bytes(rows[number:])):
-                break
-            rows[number] = self._row_of(item) or rows[number]
-        return rows
+        worker.hand(now.deal.take(worker.place, 1) or now.deal.take_suspects(1))
 
     def _remove(self, worker: Worker) -> int:
-        self._workers.discard(worker)
+        code = worker.end()  # first: it takes a moment, and one that Ctrl-C interrupts in it is still to be removed
         for source in (worker.socket, worker.output):
             with contextlib.suppress(KeyError, ValueError):
                 self._selector.unregister(source)
-        return worker.end()
+        worker.close()
+        self._workers.discard(worker)
+        return code
+
+    @contextlib.contextmanager
+    def _ending_all(self) -> Iterator[None]:
+        """Where something is raised inside, end everything."""
+        try:
+            yield
+        except BaseException:
+            try:
+                self._interrupt_all("the run was stopped")
+            finally:
+                for worker in list(self._workers):
+                    self._remove(worker)
+            raise
 
     def _interrupt_all(self, reason: str) -> None:
         """End running trials as interrupted and wait for their rows, but not for ever."""
         self._stopped = self._stopped or reason
+        for worker in [worker for worker in self._workers if worker.has_exited]:
+            self._lost(worker)
         for worker in self._workers:
             worker.interrupt(reason)
             worker.finish()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import datetime as dt
 import os
 import select
@@ -34,13 +35,23 @@ class Handed:
     has_begun: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Birth:
+    """All that a process gets at its start, and of which nothing can be changed later."""
+
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+    folder: Path
+    files: Mapping[str, str]
+    """Of the trainer → hashes of their content."""
+
+
 class Worker:
     """A process that runs trials, one after another or many at a time. Used from one thread only."""
 
-    def __init__(
-        self, command: Sequence[str], place: int, slot: Slot, environment: Mapping[str, str], folder: Path
-    ) -> None:
+    def __init__(self, birth: Birth, place: int, slot: Slot) -> None:
         """Start the process. Raises OSError when the program can't be started."""
+        self.birth = birth
         self.place = place
         """The number of its slot."""
         self.slot = slot
@@ -53,7 +64,9 @@ class Worker:
         self.has_asked = False
         """Whether it ever asked for trials, as one does that trains many at a time."""
         self.has_begun = False
-        """Whether it ever began a trial: if not, it can't even be started."""
+        """Whether it ever began a trial, or waited for one: if not, it can't even be started."""
+        self.room = 0
+        """While it has nothing to do and waits: how many trials it could take."""
         self._first: set[str] | None = None
         self._usual_bytes = 0
         self._unsent = bytearray()
@@ -67,9 +80,13 @@ class Worker:
         try:
             with slot.pinned():
                 self.process = subprocess.Popen(
-                    command,
-                    cwd=folder,
-                    env={**environment, names.ENV_WORKER: str(theirs.fileno()), names.ENV_PARENT: str(os.getpid())},
+                    birth.command,
+                    cwd=birth.folder,
+                    env={
+                        **birth.environment,
+                        names.ENV_WORKER: str(theirs.fileno()),
+                        names.ENV_PARENT: str(os.getpid()),
+                    },
                     stdin=subprocess.DEVNULL,
                     stdout=output_end,
                     stderr=output_end,
@@ -89,6 +106,7 @@ class Worker:
 
     def hand(self, trials: Sequence[TrialSpec]) -> list[Handed]:
         """Note that these are its own now, without telling it."""
+        self.room = 0
         now = dt.datetime.now(dt.UTC)
         handed = [Handed(trial, uuid.uuid4().hex[:12], now) for trial in trials]
         self.handed |= {item.trial.id: item for item in handed}
@@ -107,6 +125,20 @@ class Worker:
         """Hand one that trains many at a time what it has asked for, which may be nothing."""
         self.start(*trials)
         self._send(Begin(len(trials)))
+
+    def wait(self, room: int) -> None:
+        """Leave it without trials, of which it could take so many, until there are some."""
+        self.room = room
+        self.has_begun = True
+
+    def let_go(self) -> None:
+        """Say to one that waits that there is nothing more: it ends by itself."""
+        self.room = 0
+        self.retiring = True
+        if self.has_asked:
+            self.answer([])
+        else:
+            self.finish()
 
     def interrupt(self, reason: str) -> None:
         """Ask it to end its trials as interrupted and to take no other."""
@@ -207,7 +239,10 @@ class Worker:
         return "\n".join([*self._tail, *last])
 
     def end(self) -> int:
-        """Make sure that it, and everything it started, is gone; returns its exit code (negative: signal)."""
+        """Make sure that it, and everything it started, is gone; returns its exit code (negative: signal).
+
+        Can be called again, as after an interrupt in here.
+        """
         self._unsent.clear()
         self.finish()
         try:
@@ -218,9 +253,13 @@ class Worker:
         code = self.process.wait()
         while self.read_output() and select.select([self.output], [], [], 0)[0]:
             pass
-        self.socket.close()
-        os.close(self.output)
         return code
+
+    def close(self) -> None:
+        """Nothing more is to be heard of one that has ended."""
+        self.socket.close()
+        with contextlib.suppress(OSError):  # closed before, by one that was interrupted
+            os.close(self.output)
 
 
 def describe_exit(code: int) -> str:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from kgen.backends.local.devices import Slot
-from kgen.backends.local.pool import Event, Pool
+from kgen.backends.local.events import Event
+from kgen.backends.local.pool import Pool
 from kgen.results.folder import FolderStore
 from kgen.results.rows import TrialRow, bytes_to_rows
 from kgen.spec import Timing, TrialSpec
@@ -114,14 +115,14 @@ def play(
 ) -> Story:
     """Run all trials, or some; ``on_event(pool, message)`` hears of each event, too."""
     story = Story(spec, expand(spec) if trials is None else trials)
-    pool = Pool(spec, story.trials, slots=slots, store=story.store, environ=environ)
 
     def hear(message: Event) -> None:
         story.messages.append(message)
         if on_event is not None:
             on_event(pool, message)
 
-    pool.run(hear)
+    with Pool(story.store, environ=environ) as pool:
+        pool.run(spec, story.trials, hear, slots=slots)
     started = {message.trial for message in story.messages if isinstance(message, Started)}
     assert started <= {trial.id for trial in story.trials}
     return story

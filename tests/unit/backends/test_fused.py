@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from kgen.backends.local import pool as pool_module
-from kgen.backends.local.pool import Dealt, Event, Pool, PutBack
+from kgen.backends.local.events import Dealt, Event, PutBack
+from kgen.backends.local.pool import Pool
 from kgen.errors import InputError, StoreError
 from kgen.results.folder import FolderStore
 from kgen.results.rows import bytes_to_rows, rows_to_bytes
@@ -67,7 +68,6 @@ def test_where_rows_of_some_have_come_after_all_the_others_get_theirs(tmp_path: 
                 super().write_row_file(name, rows_to_bytes(bytes_to_rows(data)[:1]))
             return super().write_row_file(name, data)
 
-    pool = Pool(spec, trials, slots=[slot()], store=Store(spec.results))
     heard: list[Event] = []
 
     def hear(event: Event) -> None:
@@ -77,7 +77,8 @@ def test_where_rows_of_some_have_come_after_all_the_others_get_theirs(tmp_path: 
             for worker in pool._workers:
                 worker.process.kill()
 
-    pool.run(hear)
+    with Pool(Store(spec.results)) as pool:
+        pool.run(spec, trials, hear, slots=[slot()])
     assert sorted(event.trial for event in heard if isinstance(event, Ended)) == sorted(trial.id for trial in trials)
     assert Story(spec, trials).states == dict.fromkeys((1, 2, 3), "interrupted")
 
@@ -96,7 +97,8 @@ def test_trials_to_be_timed_run_one_after_another_whatever_the_sweep_says(tmp_pa
     spec = sweep(tmp_path, code, count=2, packing="fused")
     story = Story(spec, expand(spec))
     alone = [slot(timing=Timing.EXCLUSIVE)]
-    Pool(spec, story.trials, slots=alone, store=story.store, packing=Packing.SEQUENTIAL).run(story.messages.append)
+    with Pool(story.store) as pool:
+        pool.run(spec, story.trials, story.messages.append, slots=alone, packing=Packing.SEQUENTIAL)
     assert {row.timing for row in story.rows.values()} == {Timing.EXCLUSIVE}
     assert not any(isinstance(event, Dealt) for event in story.messages)
 

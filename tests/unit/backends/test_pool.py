@@ -15,6 +15,7 @@ from kgen.results.rows import State
 from kgen.spec import Timing
 from kgen.sweep import expand
 from kgen.trial.channel import Ended, Report, Started
+from kgen.trial.session import kill_session
 from tests.unit.backends.sweeps import HEAD, Story, body, play, slot, sweep
 
 REPORT = "trial.report(step=1, loss=trial.parameters['x'])"
@@ -282,6 +283,29 @@ def test_an_error_of_the_listener_leaves_no_process(tmp_path: Path) -> None:
         play(spec, on_event=break_off)
     made = {int(path.name) for path in (spec.results / "checkpoints").glob("*/*")}
     assert processes_of(made) == []
+
+
+def test_ctrl_c_while_a_worker_is_put_away_loses_neither_it_nor_its_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It comes when the process is gone, and neither taken leave of nor asked after its row."""
+    interrupts = [True]
+
+    def interrupted(leader: int) -> None:
+        if interrupts:
+            interrupts.pop()
+            raise KeyboardInterrupt
+        kill_session(leader)
+
+    monkeypatch.setattr("kgen.backends.local.worker.kill_session", interrupted)
+    spec = sweep(tmp_path, body("os._exit(7)"), count=3)
+    before = set(os.listdir("/proc/self/fd"))  # noqa: PTH208
+    with pytest.raises(KeyboardInterrupt):
+        play(spec, [slot()])
+    assert Story(spec, expand(spec)).states == {1: "interrupted"}
+    assert "code 7" in Story(spec, expand(spec)).rows[1].exit_reason
+    assert dead_children() == []
+    assert set(os.listdir("/proc/self/fd")) <= before  # noqa: PTH208
 
 
 def test_rows_that_cannot_be_written_end_the_run(tmp_path: Path) -> None:

@@ -6,14 +6,16 @@ import io
 import re
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
-from kgen.backends.local.pool import Dealt, PutBack
+from kgen.backends.local.events import Dealt, PutBack
 from kgen.cli.progress import Lines, LiveTable, Progress, Quiet, display
 from kgen.plan import Seen, plan
 from kgen.spec import Packing, TrialSpec
+from kgen.spec import shown as shown_value
 from kgen.sweep import SweepSpec, expand, loads
 from kgen.trial.channel import Ended, Report, Started
 from kgen.workflow.run import Display
@@ -69,6 +71,22 @@ def output(capsys: pytest.CaptureFixture[str]) -> Output:
     return read
 
 
+def test_the_rounds_of_a_search_count_on(output: Output) -> None:
+    trials = expand(sweep())
+    shown = display(sweep(), quiet=False)
+    for asked in (2, 4):  # the second round has no heading of its own
+        made = plan("sweep", trials[asked : asked + 2], {}, budget=sweep().budget, workers=2)
+        shown.begin(replace(made, at_most=8, asked=asked))
+        for trial in made.pending:
+            shown.event(ended(trial))
+    heading, *lines = output()[0].splitlines()
+    assert heading == "sweep: search, up to 8 trials, 2 done before, 2 at a time"
+    assert [line.split()[0] for line in lines] == ["3/8", "4/8", "5/8", "6/8"]
+    assert all(re.search(r" left$", line) for line in lines)
+    begin(shown, sweep())
+    assert output()[0] == "sweep: 8 trials to run, 2 at a time\n"
+
+
 def test_where_no_terminal_is_each_ended_trial_is_a_line(output: Output) -> None:
     spec = sweep()
     shown = display(spec, quiet=False)
@@ -79,7 +97,7 @@ def test_where_no_terminal_is_each_ended_trial_is_a_line(output: Output) -> None
     assert output() == ("", "")
     shown.event(ended(trials[0], "reached", steps=50))
     out, err = output()
-    assert re.fullmatch(r"1/6 reached  optimizer=sgd rate=\.1  steps_to_target 50  2\.5 s, \d+ s left\n", out)
+    assert re.fullmatch(r"1/6 reached  optimizer=sgd rate=0\.1  steps_to_target 50  2\.5 s, \d+ s left\n", out)
     shown.event(ended(trials[1]))
     shown.end()
     out, err = output()
@@ -96,9 +114,9 @@ def test_a_failed_trial_says_why_on_standard_error_with_the_end_of_its_log(outpu
     log = "\n".join(f"line {i}" for i in range(20))
     shown.event(ended(trials[0], None, reason="ValueError: no such optimizer", log=log, exit_code=1))
     out, err = output()
-    assert out.startswith("1/8 failed   optimizer=sgd rate=1e-3  ")
+    assert out.startswith("1/8 failed   optimizer=sgd rate=0.001  ")
     assert err.splitlines() == [
-        f"failed: {trials[0].id} optimizer=sgd rate=1e-3: ValueError: no such optimizer",
+        f"failed: {trials[0].id} optimizer=sgd rate=0.001: ValueError: no such optimizer",
         *(f"  | line {i}" for i in range(12, 20)),
     ]
 
@@ -109,7 +127,7 @@ def test_an_interrupted_trial_is_no_ended_one(output: Output) -> None:
     trials = begin(shown, spec)
     output()
     shown.event(ended(trials[0], None, state="interrupted", reason="SIGTERM"))
-    assert output() == (f"interrupted: {trials[0].id} optimizer=sgd rate=1e-3\n", "")
+    assert output() == (f"interrupted: {trials[0].id} optimizer=sgd rate=0.001\n", "")
     shown.event(ended(trials[1]))
     assert output()[0].startswith("1/8 ")
 
@@ -124,7 +142,7 @@ def test_quiet_shows_failures_and_nothing_else(output: Output) -> None:
     shown.end()
     assert output() == ("", "")
     shown.event(ended(trials[2], None, reason="crash"))
-    assert output() == ("", f"failed: {trials[2].id} optimizer=sgd rate=.1: crash\n")
+    assert output() == ("", f"failed: {trials[2].id} optimizer=sgd rate=0.1: crash\n")
 
 
 def test_the_display_fits_where_standard_output_goes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -241,10 +259,10 @@ def test_the_live_table_shows_what_a_run_has_come_to() -> None:
     first, *lines = (line.rstrip() for line in screen(terminal.getvalue()).splitlines())
     assert re.fullmatch(r"5/8 \d+ s left 1 capped  1 diverged  3 reached", first)
     assert lines[0] == "best so far: steps_to_target"
-    assert [line.split() for line in lines[1:3]] == [["adam", "120", "rate=1e-2"], ["sgd", "40", "rate=1e-2"]]
+    assert [line.split() for line in lines[1:3]] == [["adam", "120", "rate=0.01"], ["sgd", "40", "rate=0.01"]]
     assert sorted(lines[3:]) == sorted(
         [
-            f"  running {trials[2].id} optimizer=sgd rate=.1",
+            f"  running {trials[2].id} optimizer=sgd rate=0.1",
             f"  running {trials[3].id} optimizer=sgd rate=1  step 60  accuracy 0.5123  loss 1.5",
         ]
     )
@@ -257,7 +275,7 @@ def test_a_failure_stays_above_the_live_table() -> None:
     trials = begin(shown, spec)
     shown.event(ended(trials[0], None, reason="[bold] is no markup", log="a\nb"))
     shown.end()
-    assert f"failed: {trials[0].id} optimizer=sgd rate=1e-3: [bold] is no markup" in terminal.getvalue()
+    assert f"failed: {trials[0].id} optimizer=sgd rate=0.001: [bold] is no markup" in terminal.getvalue()
     assert "  | b" in terminal.getvalue()
     assert "0/8" not in screen(terminal.getvalue())
     assert "1 failed" in screen(terminal.getvalue())
@@ -304,7 +322,7 @@ def test_hundreds_that_run_are_counted_and_not_listed() -> None:
     first, *lines = (line.rstrip() for line in screen(terminal.getvalue()).splitlines())
     assert re.fullmatch(r"10/120 \S+( \S+)* left 10 reached", first)
     assert lines[:2] == ["best so far: steps_to_target", "  sgd    150    rate=1e-5"]
-    words = [f"optimizer=sgd rate={trial.parameters['rate']:.6g}" for trial in trials[5:10]]
+    words = [f"optimizer=sgd rate={shown_value(trial.parameters['rate'])}" for trial in trials[5:10]]
     assert lines[2:7] == [f"  reached  {word}  steps_to_target 150" for word in words]
     assert lines[7].startswith("  90 training at step 150, 20 waiting")
     assert lines[8:] == []
