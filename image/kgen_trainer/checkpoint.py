@@ -10,24 +10,21 @@ import contextlib
 import hashlib
 import io
 import json
-import os
 import time
-import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kgen.names import TEMPORARY_PREFIX
-from kgen.trial import Decision
+from kgen.errors import StoreError
+from kgen.trial import CheckpointFiles, Decision
 
 FILE: Final = "kgen_trainer.checkpoint"
 _TOGETHER: Final = 16
-"""Files that are written at a time."""
+"""Files that are read or written at a time."""
 _FORMAT: Final = b"kgen-checkpoint-2"
 
 
@@ -51,7 +48,7 @@ class Checkpoints:
 
     def __init__(
         self,
-        folder: Path,
+        files: CheckpointFiles,
         owner: Mapping[str, str],
         every: float,
         clock: Callable[[], float] = time.monotonic,
@@ -62,19 +59,33 @@ class Checkpoints:
         """``owner`` says whose it is: the trial, and the versions of what trains it, without which its bits would be
         others; ``every`` is the least time between two, in seconds; ``resumes``: whether one that is there is used;
         ``name``: of the file."""
-        self._file = folder / name
+        self._files = files
+        self._name = name
         self._owner = dict(owner)
         self._every = every
         self._clock = clock
         self._resumes = resumes
         self._last = clock()
+        self._found: Sequence[str] | None = None
+        """What was there when this attempt began, once that is known."""
+        self._ahead: dict[str, tuple[Checkpoint | None, str]] = {}
+        """Loaded before their time."""
+        self._was_written = False
+        """Whether its file may be of this attempt."""
+        self._is_kept = False
+        """Whether its file is surely of this attempt."""
+
+    def look(self) -> None:
+        """Load what :meth:`resume` takes first, so that many trials wait for it together."""
+        for name in self._to_resume()[:1]:
+            self._ahead[name] = self.load(name)
 
     def resume(self, restore: Callable[[Checkpoint], None]) -> None:
         """Hand the one that an earlier attempt left to ``restore``. One that can't be used, or at which that raises
         ValueError, having changed nothing, is passed over with a printed line."""
-        files = self.files() if self._resumes else []
-        for number, file in enumerate(files, 1):
-            found, why = self.load(file)
+        names = self._to_resume()
+        for number, name in enumerate(names, 1):
+            found, why = self._ahead.pop(name) if name in self._ahead else self.load(name)
             if found is not None:
                 try:
                     restore(found)
@@ -83,21 +94,34 @@ class Checkpoints:
                 else:
                     return
             if why:
-                then = "training starts anew" if number == len(files) else "an earlier one is looked at"
-                print(f"kgen_trainer: the checkpoint {file} is not used: {why}; {then}", flush=True)
+                then = "training starts anew" if number == len(names) else "an earlier one is looked at"
+                print(f"kgen_trainer: the checkpoint {self._files.place(name)} is not used: {why}; {then}", flush=True)
 
-    def files(self) -> Sequence[Path]:
-        """Where one may lie that can be used, the best first."""
-        return [self._file]
-
-    def load(self, file: Path) -> tuple[Checkpoint | None, str]:
-        """The checkpoint in a file; or why it can't be used, which is empty for one that is not there."""
+    def _to_resume(self) -> Sequence[str]:
+        if not self._resumes:
+            return []
         try:
-            return _decode(file.read_bytes(), self._owner), ""
-        except FileNotFoundError:
-            return None, ""
-        except OSError as error:
-            return None, f"it can't be read: {error.strerror}"
+            return self.candidates()
+        except StoreError as error:
+            print(f"kgen_trainer: no checkpoint is used: {error}; training starts anew", flush=True)
+            return []
+
+    def candidates(self) -> Sequence[str]:
+        """Names of the files that can be gone on from, the best first. Raises StoreError."""
+        return [self._name] if self._name in self.found() else []
+
+    def found(self) -> Sequence[str]:
+        """Names of all files that were there when this was asked first. Raises StoreError."""
+        if self._found is None:
+            self._found = self._files.names()
+        return self._found
+
+    def load(self, name: str) -> tuple[Checkpoint | None, str]:
+        """The checkpoint in a file; or why it can't be used, empty where that needs no words."""
+        try:
+            return _decode(self._files.read(name), self._owner), ""
+        except StoreError as error:
+            return None, f"it {str(error).removeprefix(f'{self._files.place(name)}: ')}"
         except ValueError as error:
             return None, str(error)
 
@@ -115,38 +139,38 @@ class Checkpoints:
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Replace the file in one step. One that can't be written is a printed line: the trial itself goes on."""
+        self._was_written = True
         try:
-            _write(self._file, _encode(checkpoint, self._owner))
-        except OSError as error:
-            print(f"kgen_trainer: the checkpoint {self._file} can't be written: {error.strerror}", flush=True)
+            self._files.write(self._name, _encode(checkpoint, self._owner))
+            self._is_kept = True
+        except StoreError as error:
+            print(f"kgen_trainer: no checkpoint is kept: {error}", flush=True)
         self._last = self._clock()
 
     def remove(self) -> None:
-        """Remove it and what killed attempts have left half written; the folder too, if nothing else is in it."""
-        with contextlib.suppress(OSError):
-            for path in [self._file, *self._file.parent.glob(f"{TEMPORARY_PREFIX}*")]:
-                path.unlink(missing_ok=True)
-            self._file.parent.rmdir()
+        """Remove it: the result is written, and nobody goes on from here."""
+        with contextlib.suppress(StoreError):
+            self._files.remove(*self.to_remove())
+
+    def to_remove(self) -> Sequence[str]:
+        """Names of the files that nobody needs once the result is written. Raises StoreError."""
+        return [self._name] if self._was_written or self._name in self.found() else []
+
+
+def look_all(checkpoints: Iterable[Checkpoints]) -> None:
+    """:meth:`Checkpoints.look` of many at once: nearly all the time is waiting for the disk or the bucket."""
+    listed = list(checkpoints)
+    if listed:
+        with ThreadPoolExecutor(min(_TOGETHER, len(listed))) as threads:
+            list(threads.map(Checkpoints.look, listed))
 
 
 def save_all(kept: Iterable[tuple[Checkpoints, Checkpoint]]) -> None:
-    """Save many trials at once: nearly all the time is waiting for the disk, which can do so for many together."""
+    """Save many trials at once, likewise."""
     pairs = list(kept)
     if pairs:
         with ThreadPoolExecutor(min(_TOGETHER, len(pairs))) as threads:
             list(threads.map(lambda pair: pair[0].save(pair[1]), pairs))
-
-
-def _write(file: Path, data: bytes) -> None:
-    temporary = file.with_name(TEMPORARY_PREFIX + uuid.uuid4().hex)
-    try:
-        with temporary.open("xb") as opened:
-            opened.write(data)
-            opened.flush()
-            os.fsync(opened.fileno())
-        temporary.replace(file)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _encode(checkpoint: Checkpoint, owner: Mapping[str, str]) -> bytes:

@@ -36,6 +36,9 @@ class Member:
         self.resumed: Lanes | None = None
         """Where it goes on, if an earlier attempt left a checkpoint."""
         self.checkpoints = checkpoints_of(trial, settings, f"{packing(program)}, {products()}")
+
+    def resume(self) -> None:
+        """Go on where an earlier attempt ended, if it left a checkpoint that fits."""
         if self.checkpoints is not None:
             self.checkpoints.resume(self._restore)
 

@@ -32,6 +32,7 @@ from typing import Any, Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from kgen.built_in import METRICS
 from kgen.errors import BadParametersError
 from kgen.spec import Budget
 from kgen.trial import Decision, Trial
@@ -48,7 +49,6 @@ from kgen_trainer.values import choose
 WINDOW: Final = 5000
 """Examples that ``train_accuracy`` looks back on: 50 batches of the article."""
 _HELD_OUT: Final = ("val_accuracy", "val_loss")
-METRICS: Final = ("train_accuracy", "running_accuracy", "loss", *_HELD_OUT)
 
 
 class Network(dead.Network, Protocol):

@@ -50,7 +50,7 @@ class Dataset:
 
 @functools.lru_cache(maxsize=2)
 def load(dataset: str, data: str | None) -> Dataset:
-    """One of :data:`kgen_trainer.settings.DATASETS`.
+    """One of :data:`kgen.built_in.DATASETS`.
 
     * ``digits``: scikit-learn's 1,797 handwritten digits, 8×8×1, 10 classes, divided by 16. Of each five in
       scikit-learn's order the last is held out: 1,438 to train on, 359 held out.

@@ -1,19 +1,16 @@
 """Checkpoints of trials that differ by their steps alone: a longer one goes on where a shorter one ended.
 
-They share a folder. Each has a file of its own in it, named after its budget, so that whatever is killed, repeated or
+They lie in one place. Each has a file of its own in it, named after its budget, so that whatever is killed, repeated or
 late, none takes away what another one needs.
 """
 
 from __future__ import annotations
 
-import contextlib
 import math
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Final
 
-from kgen.names import TEMPORARY_PREFIX
 from kgen.trial import Decision, Trial
 from kgen_trainer.backend import device, versions
 from kgen_trainer.checkpoint import Checkpoint, Checkpoints
@@ -43,7 +40,7 @@ def checkpoints_of(trial: Trial, settings: Settings, packing: str) -> Checkpoint
     else:
         assert every is not None, "only a lineage keeps them without"
         owner = {"trial": trial.id, **owner}
-        checkpoints = Checkpoints(trial.checkpoint_dir, owner, every, resumes=resumes)
+        checkpoints = Checkpoints(trial.checkpoints, owner, every, resumes=resumes)
     trial.when_done(checkpoints.remove)
     return checkpoints
 
@@ -56,18 +53,17 @@ class LineageCheckpoints(Checkpoints):
         assert trial.budget.steps is not None, "what else would they differ by"
         self._trial = trial
         self._steps = trial.budget.steps
-        self._folder = trial.checkpoint_dir
         self._budget_spent = False
         """Whether the last check was the end for that reason."""
-        super().__init__(self._folder, owner, every, resumes=resumes, name=_NAME.format(self._steps))
+        super().__init__(trial.checkpoints, owner, every, resumes=resumes, name=_NAME.format(self._steps))
 
-    def files(self) -> Sequence[Path]:
-        """Its own, then those of shorter trials, the longest first."""
-        return [self._file, *self._shorter()]
+    def candidates(self) -> Sequence[str]:
+        """Its own, then those of shorter trials, the longest first. Raises StoreError."""
+        return [*super().candidates(), *self._shorter()]
 
-    def load(self, file: Path) -> tuple[Checkpoint | None, str]:
+    def load(self, name: str) -> tuple[Checkpoint | None, str]:
         """As of any; one from which no step is left is its own, from an end whose result was not written any more."""
-        found, why = super().load(file)
+        found, why = super().load(name)
         return (None, "") if found is not None and found.step >= self._steps else (found, why)
 
     def wants(self, decision: Decision, *, is_dead: bool) -> bool:
@@ -81,23 +77,14 @@ class LineageCheckpoints(Checkpoints):
             return self._steps - step < every  # the next check is this trial's last, and too early for a longer one
         return decision.budget_spent and step == self._steps and step % every == 0
 
-    def remove(self) -> None:
+    def to_remove(self) -> Sequence[str]:
         """What no longer trial goes on from: whatever is there of shorter ones, if there is better; all that is not of
-        longer ones, where a longer one would end as this one did."""
-        gone = self._shorter()
-        if self._budget_spent:
-            gone = gone if self._file.exists() else []
-        else:
-            gone = [self._file, *gone, *self._folder.glob(f"{TEMPORARY_PREFIX}*")]
-        with contextlib.suppress(OSError):
-            for path in gone:
-                path.unlink(missing_ok=True)
-            if not self._budget_spent:
-                self._folder.rmdir()
+        longer ones, where a longer one would end as this one did. Raises StoreError."""
+        if not self._budget_spent:
+            return [*super().to_remove(), *self._shorter()]
+        return self._shorter() if self._is_kept or self._name in self.found() else []
 
-    def _shorter(self) -> list[Path]:
-        with contextlib.suppress(OSError):
-            named = [(_PATTERN.fullmatch(path.name), path) for path in self._folder.iterdir()]
-            found = [(int(match[1]), path) for match, path in named if match]
-            return [path for steps, path in sorted(found, reverse=True) if steps < self._steps]
-        return []
+    def _shorter(self) -> list[str]:
+        named = [(_PATTERN.fullmatch(name), name) for name in self.found()]
+        found = [(int(match[1]), name) for match, name in named if match]
+        return [name for steps, name in sorted(found, reverse=True) if steps < self._steps]

@@ -16,7 +16,7 @@ from kgen.errors import TrialError
 from kgen.trial import Trial, Trials
 from kgen_trainer import describe, loop
 from kgen_trainer.backend import announce, require_gpus
-from kgen_trainer.checkpoint import save_all
+from kgen_trainer.checkpoint import look_all, save_all
 from kgen_trainer.cohorts import Cohort, Key, Member, packing
 from kgen_trainer.course import check_budget
 from kgen_trainer.fused import FusedProgram, Stopped, is_fusable, is_too_large, program_for
@@ -81,6 +81,9 @@ class _Fleet:
                 self._trials.fail(trial, error)
             else:
                 members += [member] if member is not None else []
+        look_all(member.checkpoints for member in members if member.checkpoints is not None)
+        for member in members:
+            member.resume()
         return members
 
     def _begin(self, trial: Trial, broken: dict[Settings, TrialError]) -> Member | None:

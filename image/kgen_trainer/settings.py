@@ -7,15 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from kgen.built_in import CHOICES, CONFIG_ONLY, PARAMETERS
 from kgen.errors import BadParametersError
 from kgen.trial import Trial
 from kgen_trainer.optimizers import OPTIMIZERS, PRESETS, Overrides
 from kgen_trainer.range_test import RangeTest
 from kgen_trainer.values import COUNT, FRACTION, POSITIVE, SWITCH, TEXT, Rule, choose, unknown
 
-DATASETS: Final = ("digits", "mnist", "cifar10", "npz")
-MODELS: Final = ("cnn-small", "cnn-tutorial")
-_CHOICES: Final = {"dataset": DATASETS, "model": MODELS, "optimizer": tuple(OPTIMIZERS)}
 _RULES: Final[Mapping[str, Rule]] = {
     "data": TEXT,
     "scale": POSITIVE,
@@ -25,8 +23,6 @@ _RULES: Final[Mapping[str, Rule]] = {
     "checkpoint_every_seconds": POSITIVE,
     "stop_dead": SWITCH,
 }
-_PARAMETERS: Final = ("dataset", "data", "model", "scale", "batch_size", "dropout", "optimizer", "learning_rate")
-_CONFIG: Final = (*_PARAMETERS, "optimizers", "range_test", "checkpoint_every_seconds", "stop_dead")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +37,11 @@ class Settings:
     """
 
     dataset: str = "digits"
-    """One of :data:`DATASETS`; see :mod:`kgen_trainer.data`."""
+    """One of :data:`kgen.built_in.DATASETS`; see :mod:`kgen_trainer.data`."""
     data: str | None = None
     """Path of a Keras-layout ``.npz``; needed for ``npz``, optional for ``mnist`` and ``cifar10``."""
     model: str = "cnn-small"
-    """One of :data:`MODELS`; see :mod:`kgen_trainer.models`."""
+    """One of :data:`kgen.built_in.MODELS`; see :mod:`kgen_trainer.models`."""
     scale: float = 1.0
     """Factor of the number of convolutional filters and of the width of the first dense layer."""
     batch_size: int = 100
@@ -69,14 +65,14 @@ class Settings:
     def from_trial(cls, trial: Trial) -> Settings:
         """Raises BadParametersError for an unknown name, a value of the wrong type or out of range, or keys that
         don't go together."""
-        _check_names("parameter", trial.parameters, _PARAMETERS)
-        _check_names("key in config", trial.config, _CONFIG)
+        _check_names("parameter", trial.parameters, PARAMETERS)
+        _check_names("key in config", trial.config, (*PARAMETERS, *CONFIG_ONLY))
         given: dict[str, Any] = {}
         overrides = _read_optimizers(trial.config.get("optimizers", {}))
         for source, values in (("config", trial.config), ("parameter", trial.parameters)):
             for name, value in values.items():
-                if name in _CHOICES:
-                    given[name] = choose(name, value, _CHOICES[name])
+                if name in CHOICES:
+                    given[name] = choose(name, value, CHOICES[name])
                 elif name in _RULES:
                     given[name] = _RULES[name].read(f"{source} {name}", value)
         if "range_test" in trial.config:

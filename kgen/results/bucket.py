@@ -163,16 +163,24 @@ class BucketStore(Store):
         Raises StoreError.
         """
         kinds = {PurePosixPath(name).suffix for name in names}
+        self.discard_files(
+            folder, [name for name in self.files(folder) if PurePosixPath(name).suffix in kinds and name not in names]
+        )
+
+    def files(self, folder: str) -> list[str]:
+        """Names of the objects right below a folder, sorted. Raises StoreError."""
         found = self._try(
             f"{folder}/",
             "listed",
             lambda client: self._obstore.list_with_delimiter(client, folder)["objects"],
             _LIST_SECONDS,
         )
-        paths = [PurePosixPath(item["path"]) for item in found]
-        old = [str(path) for path in paths if path.suffix in kinds and path.name not in names]
-        if old:
-            self._delete(f"{folder}/", old)
+        return sorted(PurePosixPath(item["path"]).name for item in found)
+
+    def discard_files(self, folder: str, names: Collection[str]) -> None:
+        """Remove objects of a folder, if they are there. Raises StoreError."""
+        if names:
+            self._delete(f"{folder}/", [f"{folder}/{name}" for name in names])
 
     def check(self, patience: float = CHECK_SECONDS) -> None:
         """List, write, read and remove an object beside the rows; each request takes five seconds at the most.

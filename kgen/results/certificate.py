@@ -66,6 +66,8 @@ class Certificate:
     """Stages that may still get trials which nobody knows yet, and why."""
     incomplete_choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Stages that were chosen from an earlier one before that was complete, and which of its trials it lacked then."""
+    outdated_choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Stages that were chosen by trials which the sweep file does not ask for any more, and which these are."""
 
     @property
     def complete(self) -> bool:

@@ -122,6 +122,30 @@ class FolderStore(Store):
                 except OSError as error:
                     raise StoreError(f"{path}: can't be removed: {error.strerror}") from error
 
+    def files(self, folder: str) -> list[str]:
+        """Names of the whole files in a folder, sorted. Raises StoreError when it can't be listed."""
+        try:
+            with os.scandir(self.root / folder) as entries:
+                return sorted(entry.name for entry in entries if not _is_half_written(entry.name) and entry.is_file())
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise StoreError(f"{self.root / folder}: can't be listed: {error.strerror}") from error
+
+    def discard_files(self, folder: str, names: Collection[str]) -> None:
+        """Remove files of a folder, if they are there; the folder too, if nothing whole is left in it.
+
+        Raises StoreError.
+        """
+        for name in names:
+            self.discard(f"{folder}/{name}")
+        with contextlib.suppress(OSError):  # somebody may be about to write there
+            left = list((self.root / folder).iterdir())
+            if all(_is_half_written(path.name) for path in left):
+                for path in left:
+                    path.unlink(missing_ok=True)
+                (self.root / folder).rmdir()
+
     def check(self, patience: float = CHECK_SECONDS) -> None:
         """Write a file beside the rows and remove it. Raises StoreError."""
         folder = self.root / ROWS_DIR
@@ -169,6 +193,10 @@ class FolderStore(Store):
         except OSError as error:
             raise StoreError(f"{target}: can't be written: {error.strerror}") from error
         return True
+
+
+def _is_half_written(name: str) -> bool:
+    return name.startswith(TEMPORARY_PREFIX)
 
 
 def _create(temporary: Path, target: Path) -> bool:

@@ -88,6 +88,15 @@ class Store(abc.ABC):
         """Remove files that an earlier run left in a folder of derived ones, of the kinds that were written now."""
 
     @abc.abstractmethod
+    def files(self, folder: str) -> list[str]:
+        """Names of the whole files in a folder of the results, sorted; of one that is not there: none."""
+
+    @abc.abstractmethod
+    def discard_files(self, folder: str, names: Collection[str]) -> None:
+        """Remove these files of a folder; those that are not there are no error. With the last one goes the folder, and
+        what was left half written in it."""
+
+    @abc.abstractmethod
     def check(self, patience: float = CHECK_SECONDS) -> None:
         """Whether results can be written, said before any training: StoreError says why not.
 

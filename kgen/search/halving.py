@@ -7,49 +7,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from kgen.analysis.evidence import evidence
 from kgen.analysis.outcomes import Status
-from kgen.search.asked import Tried
-from kgen.search.evidence import evidence
+from kgen.analysis.tried import Tried
 from kgen.search.plain import fresh, sobol_points
 from kgen.search.space import Group, Key, Point, key_of
 from kgen.spec import Budget, Objective
+from kgen.sweep.rungs import rungs
 from kgen.sweep.sweepspec import Search
-
-
-@dataclass(frozen=True, slots=True)
-class Rung:
-    """One round."""
-
-    steps: int
-    """Budget of each of its trials."""
-    points: int
-
-
-def rungs(search: Search, steps: int, points: int) -> tuple[Rung, ...]:
-    """From the shortest to the one of the whole budget, with so many points in the first that all rungs together have
-    at most ``points``."""
-    shortest = search.min_steps or max(math.ceil(steps / search.reduction**2), 1)
-    lengths = [shortest]
-    while lengths[-1] < steps:
-        lengths.append(min(lengths[-1] * search.reduction, steps))
-    if shortest >= steps:
-        lengths = [steps]
-    sizes = _sizes(1, len(lengths), search.reduction)
-    for first in range(2, points + 1):
-        more = _sizes(first, len(lengths), search.reduction)
-        if sum(more) > points:
-            break
-        sizes = more
-    return tuple(Rung(length, size) for length, size in zip(lengths, sizes, strict=True) if size)
-
-
-def _sizes(first: int, count: int, reduction: int) -> list[int]:
-    sizes = [first]
-    while len(sizes) < count:
-        sizes.append(max(sizes[-1] // reduction, 1))
-    return sizes
 
 
 def halving_points(

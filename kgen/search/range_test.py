@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from kgen.search.asked import Tried
+from kgen.analysis.tried import Tried
 from kgen.search.bisection import line_of
 from kgen.search.space import Group, Point
 from kgen.sweep.stages import RISES_TO

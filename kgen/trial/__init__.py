@@ -23,6 +23,7 @@ Needs pyarrow and nothing else, for results in a bucket obstore as well, so it d
 import kgen.trial.early  # noqa: F401  before whatever takes its time to import
 from kgen.errors import BadParametersError, DataError, DeviceError
 from kgen.spec import Budget, Target, TrialSpec
+from kgen.trial.checkpoints import CheckpointFiles
 from kgen.trial.handle import Decision, Trial
 from kgen.trial.many import Trials
 from kgen.trial.process import main
@@ -30,6 +31,7 @@ from kgen.trial.process import main
 __all__ = [
     "BadParametersError",
     "Budget",
+    "CheckpointFiles",
     "DataError",
     "Decision",
     "DeviceError",

@@ -62,7 +62,8 @@ class Attempt:
         self._started = dt.datetime.now(dt.UTC)
         self._began = time.monotonic()
         checkpoints = surroundings.checkpoints(spec, attempt)
-        self.trial = Trial(spec, checkpoints=checkpoints, on_report=on_report, share=share)
+        kept = surroundings.checkpoint_files(spec)
+        self.trial = Trial(spec, checkpoints=checkpoints, on_report=on_report, share=share, kept=kept)
 
     def ending(self) -> Ending:
         """How it ended, now that the trainer is done with it and has raised nothing."""

@@ -4,11 +4,12 @@ One after another (:attr:`kgen.spec.Packing.SEQUENTIAL`): the owner sends a :cla
 :class:`Started`, reports and one :class:`Ended`; the owner closes its end when there is nothing more.
 
 Fused: the worker asks with :class:`Want`, at its start, whenever places are free, and when it has nothing left to do.
-The owner answers each question at once, with any number of :class:`Start` and then one :class:`Begin` that says how
-many those were. Then there are :class:`Started`, reports and one :class:`Ended` per trial as before. ``Begin(0)`` means
-none now, and for a worker that runs none: none ever, it ends by itself. So the owner never closes its end on a worker
-that works: that means, as before, that the owner is gone. A worker that has crashed on a trial asks for nothing more
-and ends when all that it had begun have their rows.
+The owner answers each question, with any number of :class:`Start` and then one :class:`Begin` that says how many those
+were: at once, but where a worker runs none, there is none now, and more may come, when it has come. Then there are
+:class:`Started`, reports and one :class:`Ended` per trial as before. ``Begin(0)`` means none now, and for a worker that
+runs none: none ever, it ends by itself. So the owner never closes its end on a worker that works: that means, as
+before, that the owner is gone. A worker that has crashed on a trial asks for nothing more and ends when all that it had
+begun have their rows.
 
 Rows of several trials lie in one file (:func:`kgen.names.pack_row_file`), and :class:`Ended` is sent once that file is
 there: for the trial that the file is named after last of all. So whoever has not heard of an end finds its row, if

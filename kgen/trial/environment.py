@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import platform
 import re
@@ -17,13 +18,16 @@ import kgen
 from kgen import names
 from kgen.errors import DataError
 from kgen.results.rows import Environment
-from kgen.results.store import is_bucket
+from kgen.results.store import Store, is_bucket, open_store
 from kgen.spec import Packing, Timing, TrialSpec
+from kgen.trial.checkpoints import CheckpointFiles
 from kgen.trial.output import printable
 
 GRACE_SECONDS: Final = 3.0
 """How long a trainer may take to return after SIGTERM before its row is written over its head. Kubernetes grants 30,
 an impatient user five."""
+CHECKPOINT_SECONDS: Final = 30.0
+"""How long a bucket may fail to answer before a checkpoint is done without: training goes on, or begins anew."""
 _ATTEMPT = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,62}")
 
 
@@ -84,6 +88,11 @@ class Surroundings:
             return Path(tempfile.gettempdir(), f"kgen-{spec.id}.{attempt}")
         return Path(self.results, names.CHECKPOINTS_DIR, spec.lineage or spec.id)
 
+    def checkpoint_files(self, spec: TrialSpec) -> CheckpointFiles:
+        """The files that every attempt of the trial finds, and every trial of its lineage: among the results."""
+        folder = f"{names.CHECKPOINTS_DIR}/{spec.lineage or spec.id}"
+        return CheckpointFiles(lambda: _checkpoint_store(self.results), folder)
+
     def tidy(self, spec: TrialSpec, attempt: str) -> None:
         """Remove what only this attempt could use."""
         if is_bucket(self.results):
@@ -105,6 +114,11 @@ class Surroundings:
             framework_version=own.get("framework_version", ""),
             python=platform.python_version(),
         )
+
+
+@functools.cache
+def _checkpoint_store(results: str) -> Store:
+    return open_store(results, patience=CHECKPOINT_SECONDS)
 
 
 def processor() -> str:

@@ -16,6 +16,7 @@ from typing import Any
 from kgen.errors import BadParametersError, TrialError
 from kgen.results.rows import CurvePoint, MetricSummary, Outcome
 from kgen.spec import Budget, TrialSpec, Value, text_of
+from kgen.trial.checkpoints import CheckpointFiles
 from kgen.trial.clock import OwnWatch, Watch
 from kgen.trial.curve import Curve
 from kgen.trial.output import printable
@@ -64,10 +65,14 @@ class Trial:
         on_report: Callable[[int, Mapping[str, float]], None] = lambda step, metrics: None,
         clock: Callable[[], float] = time.perf_counter,
         share: Watch | None = None,
+        kept: CheckpointFiles | None = None,
     ) -> None:
-        """``share``: counts this trial's part of the seconds that many take together, in place of its own clock."""
+        """``checkpoints``: the folder of this machine for them; ``share``: counts this trial's part of the seconds that
+        many take together, in place of its own clock; ``kept``: files that outlast the attempt, where these lie not in
+        that folder."""
         self._spec = spec
-        self._checkpoints = checkpoints
+        self._checkpoint_dir = checkpoints
+        self._kept = CheckpointFiles.in_folder(checkpoints) if kept is None else kept
         self._on_report = on_report
         self._is_one_of_many = share is not None
         self._watch: Watch = OwnWatch(clock) if share is None else share
@@ -136,9 +141,16 @@ class Trial:
     @property
     def checkpoint_dir(self) -> Path:
         """A folder of this trial's own, the same for each of its attempts, and shared by all trials of its
-        :attr:`lineage`; made on first use. With results in a bucket it lasts no longer than the pod."""
-        self._checkpoints.mkdir(parents=True, exist_ok=True)
-        return self._checkpoints
+        :attr:`lineage`; made on first use. With results in a bucket it lasts no longer than this attempt: see
+        :attr:`checkpoints`."""
+        self._checkpoint_dir.mkdir(parents=True, exist_ok=True)
+        return self._checkpoint_dir
+
+    @property
+    def checkpoints(self) -> CheckpointFiles:
+        """Files by name that every attempt finds again, also with results in a bucket; with results in a folder they
+        are those in :attr:`checkpoint_dir`."""
+        return self._kept
 
     @property
     def seconds(self) -> float:

@@ -129,6 +129,18 @@ def test_a_derived_file_is_replaced_and_old_ones_go(place: Place) -> None:
     assert [store.exists(f"figures/{name}") for name in ("a.svg", "b.svg", "b.png")] == [True, False, True]
 
 
+def test_files_of_a_folder_are_listed_and_removed(place: Place) -> None:
+    store = place.store()
+    assert store.files("kept") == []
+    for name in ("kept/b", "kept/a", "kept/deeper/c", "kept-not/d"):
+        store.write(name, b"1")
+    assert store.files("kept") == ["a", "b"]
+    store.discard_files("kept", ["a", "never-there"])
+    assert (store.files("kept"), store.files("kept-not")) == (["b"], ["d"])
+    store.discard_files("kept", [])
+    assert store.files("kept") == ["b"]
+
+
 def test_a_check_leaves_nothing(place: Place) -> None:
     store = place.store()
     store.check()

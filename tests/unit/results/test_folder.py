@@ -264,3 +264,24 @@ def test_a_writer_killed_at_any_moment_leaves_whole_files_only(tmp_path: Path) -
     for file in files:
         assert bytes_to_rows(store.read_row_file(file.name))[0].log == "x" * 20_000
     assert store.read("derived") == data
+
+
+def test_a_folder_of_the_results_goes_with_its_last_file(store: FolderStore) -> None:
+    assert store.files("kept") == []
+    for name in ("b", "a"):
+        store.write(f"kept/{name}", b"1")
+    half = store.root / "kept" / ".tmp-of-one-that-was-killed"
+    half.touch()
+    (store.root / "kept" / "folder").mkdir()
+    assert store.files("kept") == ["a", "b"]
+    (store.root / "kept" / "folder").rmdir()
+    store.discard_files("kept", ["a", "never-there"])
+    assert (store.files("kept"), half.exists()) == (["b"], True)
+    store.discard_files("kept", ["b"])
+    assert not (store.root / "kept").exists()
+
+
+def test_a_folder_that_cannot_be_listed_is_said(store: FolderStore) -> None:
+    store.write("kept", b"a file")
+    with pytest.raises(StoreError, match="kept: can't be listed: Not a directory"):
+        store.files("kept")

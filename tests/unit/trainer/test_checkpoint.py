@@ -12,7 +12,7 @@ import pytest
 
 from kgen.results.rows import Outcome
 from kgen.spec import Budget, Target, TrialSpec
-from kgen.trial import Trial
+from kgen.trial import CheckpointFiles, Trial
 from kgen_trainer import train
 from kgen_trainer.checkpoint import FILE, Checkpoint, Checkpoints
 from kgen_trainer.dead import DeadWatch
@@ -182,7 +182,7 @@ def test_one_that_can_not_be_written_does_not_end_the_trial(
 
     monkeypatch.setattr(os, "fsync", full)
     assert start({"learning_rate": 0.003}, steps=20).steps == 20
-    assert f"the checkpoint {start.file} can't be written: No space left on device" in capfd.readouterr().out
+    assert f"no checkpoint is kept: {start.file}: can't be written: No space left on device" in capfd.readouterr().out
     assert list(start.file.parent.iterdir()) == []
 
 
@@ -209,7 +209,7 @@ def test_without_the_setting_nothing_is_kept(start: Start) -> None:
 
 def test_no_more_often_than_asked(tmp_path: Path) -> None:
     times = [100.0]
-    kept = Checkpoints(tmp_path, {}, 5, clock=lambda: times[-1])
+    kept = Checkpoints(CheckpointFiles.in_folder(tmp_path), {}, 5, clock=lambda: times[-1])
     due = []
     for now in (101, 105, 109, 110, 111):
         times.append(now)
@@ -235,9 +235,9 @@ class Still:
 def test_a_dead_network_is_found_at_the_same_check(tmp_path: Path) -> None:
     before = DeadWatch(("conv1", "conv2"))
     assert before.check(Still(), constant=True) is None
-    kept = Checkpoints(tmp_path, {"trial": "a"}, 1)
+    kept = Checkpoints(CheckpointFiles.in_folder(tmp_path), {"trial": "a"}, 1)
     kept.save(Checkpoint(50, 7, "{}", [], before.state()))
-    found, _ = kept.load(tmp_path / FILE)
+    found, _ = kept.load(FILE)
     assert found
     after = DeadWatch(("conv1", "conv2"))
     after.restore(found.resting)

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 from typing import Any
 
 import pytest
 
+from kgen import built_in
 from kgen.errors import BadParametersError
 from kgen.spec import WrittenFloat
+from kgen_trainer import models, optimizers
 from kgen_trainer.optimizers import OPTIMIZERS, residual_shrinks
 from kgen_trainer.settings import Settings
 
@@ -138,3 +141,39 @@ for call in (kgen_trainer.describe, lambda: kgen_trainer.train(None)):
 """
     expected = "KERAS_BACKEND is 'jax': the built-in trainer runs on 'tensorflow' only False False"
     assert _python(code, monkeypatch) == f"{expected}\n{expected}"
+
+
+def test_what_a_sweep_file_is_checked_by_is_exactly_what_it_takes(new_trial: Any) -> None:
+    """The names of :mod:`kgen.built_in`, which the command line knows without TensorFlow."""
+    values: dict[str, Any] = {
+        "dataset": "mnist", "data": "x.npz", "model": "cnn-small", "scale": 2, "batch_size": 10, "dropout": 0.1,
+        "optimizer": "sgd", "learning_rate": 0.1, "optimizers": {}, "range_test": {"start": 0.1, "stop": 1},
+        "checkpoint_every_seconds": 1, "stop_dead": True,
+    }  # fmt: skip
+    assert tuple(values) == (*built_in.PARAMETERS, *built_in.CONFIG_ONLY)
+
+    def read(*given: Any) -> Settings:
+        return Settings.from_trial(new_trial(*given, steps=100))
+
+    for name in built_in.PARAMETERS:
+        read({name: values[name], **({"dataset": "npz"} if name == "data" else {})})
+    for name in built_in.CONFIG_ONLY:
+        read({}, {name: values[name]})
+        with pytest.raises(BadParametersError, match=f"unknown parameter '{name}'"):
+            read({name: values[name]})
+    assert set(built_in.MODELS) == set(models.PRESETS)
+    assert tuple(optimizers.PRESETS) == built_in.OPTIMIZER_PRESETS
+    assert {name: {*one.rules, *optimizers._COMMON} for name, one in OPTIMIZERS.items()} == {
+        name: set(settings) for name, settings in built_in.OPTIMIZERS.items()
+    }
+    fields = {field.name for field in dataclasses.fields(Settings)}
+    assert fields - {"overrides"} | {"optimizers"} == set(values)
+
+
+def test_what_a_sweep_file_may_compare_by_is_exactly_what_it_reports(run: Any, write_npz: Any) -> None:
+    config = {"dataset": "npz", "data": write_npz(), "batch_size": 5}
+    reported = {at.metric for at in run({}, config, steps=2, check_every_steps=1).snapshot()[1]}
+    assert reported == {*built_in.METRICS, "weights"}
+    rising = {**config, "range_test": {"start": 1e-6, "stop": 1e-3}}
+    reported = {at.metric for at in run({}, rising, steps=2, check_every_steps=1).snapshot()[1]}
+    assert reported == {*built_in.METRICS, *built_in.OTHER_METRICS}

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kgen.errors import BadParametersError, TrialError
+from kgen.errors import BadParametersError, StoreError, TrialError
 from kgen.results.rows import MetricSummary, Outcome
 from kgen.spec import Direction, Target, WrittenFloat
 from kgen.trial import Trial
@@ -493,3 +493,16 @@ def test_the_checkpoint_folder_is_made_on_first_use(new: MakeTrial, tmp_path: Pa
     assert not (tmp_path / "checkpoints").exists()
     assert trial.checkpoint_dir.is_dir()
     assert trial.checkpoint_dir.name == trial.id
+
+
+def test_checkpoints_are_files_in_that_folder(new: MakeTrial) -> None:
+    trial = new()
+    assert trial.checkpoints.names() == []
+    trial.checkpoints.write("model", b"1")
+    (trial.checkpoint_dir / "other").write_bytes(b"2")
+    assert (trial.checkpoints.names(), trial.checkpoints.read("other")) == (["model", "other"], b"2")
+    assert trial.checkpoints.place("model") == str(trial.checkpoint_dir / "model")
+    with pytest.raises(StoreError, match="none: can't be read"):
+        trial.checkpoints.read("none")
+    trial.checkpoints.remove("model", "other", "none")
+    assert trial.checkpoints.names() == []
