@@ -5,6 +5,7 @@ Pure values with a JSON form; :mod:`kgen.analysis.choose` makes them, :mod:`kgen
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -52,6 +53,10 @@ class Choice:
     """Groups that gave nothing, and why: label → words."""
     missing: tuple[str, ...]
     """Trials of the earlier stage that had no result then; empty where it was complete."""
+    parent: str = ""
+    """Where the earlier stage's trials come of a choice: :func:`digest_of` that one, without which this one is none."""
+    edition: int = 1
+    """How often it was made: of two that are there the larger one counts."""
 
     def to_json(self) -> str:
         """Indented JSON; floats as their owner wrote them."""
@@ -75,6 +80,8 @@ class Choice:
             ],
             "without": dict(self.without),
             "missing": list(self.missing),
+            "parent": self.parent,
+            "edition": self.edition,
         }
         # Through the exact encoder first: json.dumps alone would write a float's bits, not its owner's text.
         return _indented(dump_json(plain, written=True))
@@ -105,9 +112,28 @@ class Choice:
                 ),
                 without=MappingProxyType(data["without"]),
                 missing=tuple(data["missing"]),
+                parent=str(data.get("parent", "")),
+                edition=int(data.get("edition", 1)),
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"it is no choice: {error}") from error
+
+
+def digest_of(text: bytes) -> str:
+    """What a choice that was made of another one knows that one by: a hash of its file."""
+    return hashlib.sha256(text).hexdigest()
+
+
+def is_newer(text: bytes, other: bytes) -> bool:
+    """Whether the first of two files is the choice that counts, because it was made later; what is none never is."""
+    return _edition(text) > _edition(other)
+
+
+def _edition(text: bytes) -> int:
+    try:
+        return Choice.from_json(text.decode()).edition
+    except ValueError:
+        return 0
 
 
 def _indented(compact: str) -> str:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
+from kgen.analysis.evidence import Evidence, cap_of, evidence
 from kgen.analysis.outcomes import Status
 from kgen.analysis.text import plural
+from kgen.analysis.tried import Tried
 from kgen.errors import InputError
-from kgen.search.asked import Ask, Done, Tried
-from kgen.search.bisection import belief_of, bisection_points, cap_of, line_of
-from kgen.search.evidence import Evidence, Kind, evidence
+from kgen.search.asked import Ask, Done
+from kgen.search.bisection import bisection_points
 from kgen.search.halving import halving_points, latest
 from kgen.search.limits import no_gain, spent
 from kgen.search.plain import fresh, random_points, sobol_points
@@ -24,9 +23,7 @@ from kgen.sweep.sweepspec import Method, Search, Stage
 
 _TWICE = 2
 """A failed trial is trained once more."""
-
-Propose = Callable[[Sequence[Tried], Sequence[Tried], int], list[Point]]
-"""Trials with a result, others that must not be asked for (pending, failed), how many points → new points."""
+_EXHAUSTED = "every combination was tried"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +37,17 @@ class Asking:
     pending: tuple[Tried, ...]
 
     def answer(self) -> Ask | Done:
-        """What this group wants next."""
-        if why := spent(self.search, self.tried):
-            return Done(why)
+        """What this group wants next: first the rest of what is under way; whether that was enough is asked after it.
+
+        So a search that was killed ends with the trials of one that was not.
+        """
         if again := self._again():
             return again
         if self.search.method is Method.HALVING:
             return self._halving()
         if self.search.method is Method.RANGE_TEST:
             return self._range_test()
-        return self._points()
+        return self._next_batch() if self.search.parallel > 1 else self._points()
 
     @property
     def complete(self) -> list[Tried]:
@@ -60,25 +58,9 @@ class Asking:
         """Of the last trial of each lineage."""
         return self._evidence(self.complete)
 
-    def recommended(self) -> Point | None:
-        """The point that works and is expected to take least; ``None`` when nothing works."""
-        if self.search.method is Method.RANGE_TEST:
-            return suggestion(self.group, self.tried)
-        seen = self.evidence()
-        working = [one for one in seen if one.kind is Kind.REACHED]
-        if not working:
-            return None
-        found = line_of(self.group)
-        if found is not None:
-            belief = belief_of(found[1], seen, self._cap(seen))
-            axis = found[1]
-            places = [axis.low + axis.position(one.tried.parameters[axis.name]) * axis.span for one in working]
-            return working[int(np.argmin(belief.cost(np.array(places))))].tried.parameters
-        means: dict[Key, list[float]] = {}
-        for one in seen:
-            means.setdefault(key_of(one.tried.parameters), []).append(one.at)
-        best = min(working, key=lambda one: float(np.mean(means[key_of(one.tried.parameters)])))
-        return best.tried.parameters
+    def suggested(self) -> Point | None:
+        """What its range test says; ``None`` without one, and where training goes well nowhere."""
+        return suggestion(self.group, self.tried)
 
     def _evidence(self, tried: Sequence[Tried]) -> tuple[Evidence, ...]:
         return evidence(latest(tried), self.stage.base.budget, self.stage.base.objective)
@@ -118,9 +100,6 @@ class Asking:
         failed = [one.seed for one in here if one.status is Status.FAILED]
         return all(seed in done or failed.count(seed) >= _TWICE for seed in self.stage.base.seeds)
 
-    def _known(self) -> set[Key]:
-        return {key_of(one.parameters) for one in (*self.tried, *self.pending)}
-
     def _halving(self) -> Ask | Done:
         if self._steps is None:
             raise InputError.of(str(self.stage.base.file), "budget.steps", "none", "a number, for the method halving")
@@ -132,7 +111,10 @@ class Asking:
         if steps is None:
             return Done(f"every rung up to {self._steps:,} steps is done")
         over = {key_of(one.parameters) for one in (*self.tried, *self.pending) if one.steps_budget == steps}
-        return Ask(tuple(point for point in points if key_of(point) not in over), steps)
+        rest = tuple(point for point in points if key_of(point) not in over)
+        if len(rest) == len(points) and (why := spent(self.search, self.tried)):  # this rung has not begun
+            return Ask(()) if self.pending else Done(why)
+        return Ask(rest, steps)
 
     def _range_test(self) -> Ask | Done:
         if any(one.is_range_test for one in self.pending):
@@ -145,66 +127,67 @@ class Asking:
             raise InputError.of(str(self.stage.base.file), "parameters", "something else", allowed)
         return Ask((point,), self.search.min_steps, range_test=True)
 
-    def _points(self) -> Ask | Done:
-        left, known = self._left(), self._known()
-        if not left:
-            return Ask(()) if self.pending else Done(f"{plural(self.search.trials, 'trial')}")
-        wanted = min(left, self.search.parallel - len({key_of(one.parameters) for one in self.pending}))
-        if wanted <= 0:
-            return Ask(())
-        seen = self.evidence()
-        if why := no_gain(self.search, self.group, seen, self._cap(seen)):
-            return Ask(()) if self.pending else Done(why)
-        points = self._proposed(wanted, known)
-        if not points and not self.pending:
-            return Done("every combination was tried")
-        return Ask(tuple(points))
+    def _next_batch(self) -> Ask | Done:
+        """The points of a batch of ``parallel`` that is under way or comes next.
 
-    def _proposed(self, wanted: int, known: Set[Key]) -> list[Point]:
-        seed = self.stage.base.seed
+        A batch is a function of the results of those before it, and limits are judged between two of them. So a search
+        that was killed within one finds its way again, and asks for the rest of that batch.
+        """
+        repeats = self.stage.base.repeats
+        waiting = {key_of(one.parameters) for one in self.pending}
+        known = {key_of(one.parameters) for one in self.tried} | waiting
+        path: set[Key] = set()
+        while True:
+            if path == known and (why := self._enough()):
+                return Done(why)
+            left = max(self.search.trials // repeats, 1) - len(path)
+            if left <= 0:  # more were asked for before an edit of the file
+                break
+            before = [one for one in self.tried if key_of(one.parameters) in path]
+            done, failed = [one for one in before if one.complete], [one for one in before if not one.complete]
+            batch = {key_of(one): one for one in self._proposed(done, failed, min(self.search.parallel, left))}
+            if not batch and path == known:
+                return Done(_EXHAUSTED)
+            if not batch or not batch.keys() <= known - waiting:
+                if not batch or known - path - batch.keys():
+                    break  # some were asked for by what the file was before an edit
+                return Ask(tuple(point for key, point in batch.items() if key not in known))
+            path |= batch.keys()
+        return self._points()
+
+    def _points(self) -> Ask | Done:
+        """The next points by all results, whatever asked for these."""
+        wanted = min(self._left(), self.search.parallel - len({key_of(one.parameters) for one in self.pending}))
+        if wanted <= 0 and self.pending:
+            return Ask(())
+        if why := self._enough():
+            return Ask(()) if self.pending else Done(why)
+        failed = [one for one in self.tried if not one.complete]
+        points = self._proposed(self.complete, [*self.pending, *failed], wanted)
+        return Ask(tuple(points)) if points or self.pending else Done(_EXHAUSTED)
+
+    def _enough(self) -> str | None:
+        """Why nothing more is asked for, in words; ``None`` where more is."""
+        if why := spent(self.search, self.tried):
+            return why
+        if not self._left():
+            return plural(self.search.trials, "trial")
+        seen = self.evidence()
+        return no_gain(self.search, self.group, seen, self._cap(seen))
+
+    def _proposed(self, done: Sequence[Tried], others: Sequence[Tried], wanted: int) -> list[Point]:
+        """So many new points, by the results of those that are ``done``; ``others`` are pending or failed."""
+        seed, seen = self.stage.base.seed, self._evidence(done)
+        known = {key_of(one.parameters) for one in (*done, *others)}
         match self.search.method:
             case Method.RANDOM:
                 return fresh(random_points(self.group, seed), wanted, known, self.group)
             case Method.SOBOL:
                 return fresh(sobol_points(self.group, seed), wanted, known, self.group)
-            case Method.BISECTION if line_of(self.group) is not None:
-                return self._in_batches(self._bisection, wanted)
+            case Method.BISECTION:
+                return bisection_points(self.group, seen, others, wanted, seed, self._cap(seen))
             case _:
-                return self._in_batches(self._tpe, wanted)
-
-    def _bisection(self, tried: Sequence[Tried], others: Sequence[Tried], wanted: int) -> list[Point]:
-        seen = self._evidence(tried)
-        return bisection_points(self.group, seen, others, wanted, self.stage.base.seed, self._cap(seen))
-
-    def _tpe(self, tried: Sequence[Tried], others: Sequence[Tried], wanted: int) -> list[Point]:
-        seed = (self.stage.base.seed + len(tried)) % 2**31 + self.group.number
-        return tpe_points(self.group, self._evidence(tried), others, wanted, seed)
-
-    def _in_batches(self, propose: Propose, wanted: int) -> list[Point]:
-        """The points of a method that learns from results, in batches of ``parallel``.
-
-        A batch is a function of the results of those before it. So a search that was killed within one finds its way
-        again, and asks for the rest of that batch: it ends with the trials of one that was not killed.
-        """
-        size = self.search.parallel
-        known = {key_of(one.parameters) for one in self.tried}  # those that failed for good among them
-        waiting = {key_of(one.parameters) for one in self.pending}
-        failed = [one for one in self.tried if not one.complete]
-        path: list[Key] = []
-        while size > 1:
-            before = [one for one in self.complete if key_of(one.parameters) in path]
-            left = max((self.search.trials - len(path) * self.stage.base.repeats) // self.stage.base.repeats, 1)
-            others = [one for one in failed if key_of(one.parameters) in path]
-            batch = propose(before, others, min(size, left))
-            rest = known.difference(path) - {key_of(point) for point in batch}
-            missing = [point for point in batch if key_of(point) not in known]
-            if not missing and batch and rest:
-                path += [key_of(point) for point in batch]
-                continue
-            if missing and not rest:
-                return [point for point in missing if key_of(point) not in waiting]
-            break  # a whole batch is done, or the file had another search once: all results count
-        return propose(self.complete, [*self.pending, *failed], wanted)
+                return tpe_points(self.group, seen, others, wanted, (seed + len(done)) % 2**31 + self.group.number)
 
 
 def asking(stage: Stage, tried: Sequence[Tried], pending: Sequence[Tried]) -> tuple[Asking, ...]:

@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import norm
 
+from kgen.analysis.belief import Belief
+from kgen.analysis.evidence import Evidence, Kind
 from kgen.analysis.text import number, plural
-from kgen.search.asked import Tried
-from kgen.search.belief import Belief
+from kgen.analysis.tried import Tried
 from kgen.search.bisection import belief_of, line_of
-from kgen.search.evidence import Evidence, Kind
 from kgen.search.plain import every
 from kgen.search.space import Group, Space
 from kgen.sweep.sweepspec import Search

@@ -11,23 +11,21 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from kgen.analysis.roles import LOG_SPAN
-from kgen.spec import Value, WrittenFloat, text_of
+from kgen.spec import Value, text_of, written
+from kgen.sweep.space import identity, is_logarithmic
 from kgen.sweep.sweepspec import Dimension, Range, Search, Spacing
 
-_DIGITS: Final = 4
-"""Of a number that a search makes up: a learning rate is not known any better, and a short one can be read."""
 _FINE: Final = 240
 """Places in a continuous range among which a method picks."""
 
 Point = Mapping[str, Value]
-Key = frozenset[tuple[str, Value]]
+Key = frozenset[tuple[str, tuple[bool, Value]]]
 """A point as something that sets can hold."""
 
 
 def key_of(point: Point) -> Key:
     """Two points with one key are the same trial."""
-    return frozenset(point.items())
+    return frozenset((name, identity(value)) for name, value in point.items())
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +49,17 @@ class Axis:
     def position(self, value: Value) -> float:
         """Of a value: 0 at one end, 1 at the other, beyond them for one that is outside; NaN for a foreign one."""
         if self.spacing is None:
-            return (self.values.index(value) + 0.5) / len(self.values) if value in self.values else math.nan
+            place = self.number(value)
+            return math.nan if place is None else (place + 0.5) / len(self.values)
         if isinstance(value, str | bool) or (self.spacing is Spacing.LOG and value <= 0):
             return math.nan
         number = math.log10(value) if self.spacing is Spacing.LOG else float(value)
         return (number - self.low) / (self.high - self.low) if self.high > self.low else 0.5
+
+    def number(self, value: Value) -> int | None:
+        """Which of the values that is; ``None`` for a foreign one."""
+        same = (i for i, known in enumerate(self.values) if identity(known) == identity(value))
+        return next(same, None)
 
     def at(self, position: float) -> Value:
         """The value there, or the nearest that is allowed; a made-up float has four significant digits."""
@@ -78,11 +82,6 @@ class Axis:
         return tuple(dict.fromkeys(self.at(place) for place in np.linspace(0, 1, _FINE + 1).tolist()))
 
 
-def written(number: float) -> WrittenFloat:
-    """A number with four significant digits, and its text as a person would write it."""
-    return WrittenFloat(text_of(float(f"{number:.{_DIGITS}g}")))
-
-
 @dataclass(frozen=True, slots=True)
 class Space:
     """One alternative: what is fixed in it, and what there is to choose."""
@@ -103,7 +102,7 @@ class Space:
         """Of a point on the axes; ``None`` for one of another alternative."""
         if point.keys() != {*self.fixed, *(axis.name for axis in self.axes)}:
             return None
-        if any(point[name] != value for name, value in self.fixed.items()):
+        if any(identity(point[name]) != identity(value) for name, value in self.fixed.items()):
             return None
         found = np.array([axis.position(point[axis.name]) for axis in self.axes])
         return None if np.isnan(found).any() else found
@@ -131,7 +130,7 @@ class Group:
 
     def has(self, point: Point) -> bool:
         """Whether the point is one of this group's."""
-        return all(point.get(name) == value for name, value in self.values.items())
+        return key_of(self.values) <= key_of(point)
 
 
 def groups_of(search: Search) -> tuple[Group, ...]:
@@ -179,6 +178,6 @@ def _held(name: str, values: tuple[Value, ...]) -> Axis:
     if len(numbers) < len(values):
         return Axis(name, values, None, 0.0, 1.0)
     low, high = float(min(numbers)), float(max(numbers))
-    if low > 0 and high / low >= LOG_SPAN:
+    if is_logarithmic(numbers):
         return Axis(name, tuple(sorted(numbers)), Spacing.LOG, math.log10(low), math.log10(high))
     return Axis(name, tuple(sorted(numbers)), Spacing.LINEAR, low, high)

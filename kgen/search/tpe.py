@@ -9,9 +9,9 @@ import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from kgen.analysis.evidence import Evidence
+from kgen.analysis.tried import Tried
 from kgen.errors import MissingExtraError
-from kgen.search.asked import Tried
-from kgen.search.evidence import Evidence
 from kgen.search.space import Axis, Group, Point, key_of
 
 if TYPE_CHECKING:
@@ -106,7 +106,9 @@ def _parameter(axis: Axis, point: Point, place: float) -> tuple[int | float, Bas
     from optuna.distributions import CategoricalDistribution, FloatDistribution
 
     if axis.spacing is None:
-        return axis.values.index(point[axis.name]), CategoricalDistribution(list(range(len(axis.values))))
+        number = axis.number(point[axis.name])
+        assert number is not None, "a point of this space"
+        return number, CategoricalDistribution(list(range(len(axis.values))))
     return place, FloatDistribution(0.0, 1.0)
 
 

@@ -1,17 +1,18 @@
 """What stages took from earlier ones, where it is kept: in the results, and in the sweep's ConfigMap beside its file.
 
-The results count. The ConfigMap is for machines that know only the cluster, and for results in a claim, which only pods
-can write.
+The one that was made later counts, of two of one age that of the results. The ConfigMap is for machines that know only
+the cluster, and for results in a claim, which only pods can write.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Final, Protocol
 
 from kgen import names
 from kgen.backends.kubernetes.failure import ApiError
 from kgen.backends.kubernetes.objects import Kind, path_of
+from kgen.choice import is_newer
 from kgen.errors import StoreError
 from kgen.render.objects import sweep_manifest
 from kgen.render.sweep_object import choices_in
@@ -31,10 +32,7 @@ class Shelf(Protocol):
     """Where choices are kept beside the results."""
 
     def keep(self, stage: str, text: str) -> str:
-        """Put a choice there unless there is one; returns the one that is there then."""
-
-    def drop(self, stage: str) -> None:
-        """Take it away; none there is no error."""
+        """Put a choice there unless there is one that is as new; returns the one that is there then."""
 
 
 class ClusterShelf:
@@ -49,20 +47,11 @@ class ClusterShelf:
         for _ in range(_ATTEMPTS):
             spec, config, _ = stored_spec(self._api, self._sweep)
             held = {} if config is None else choices_in(config)
-            if stage in held:
+            if stage in held and not is_newer(text.encode(), held[stage].encode()):
                 return held[stage]
             if spec is None or config is None or self._put(spec, config["metadata"], {**held, stage: text}):
                 break
         return text
-
-    def drop(self, stage: str) -> None:
-        """As Shelf."""
-        for _ in range(_ATTEMPTS):
-            spec, config, _ = stored_spec(self._api, self._sweep)
-            held = {} if config is None else choices_in(config)
-            left = {name: text for name, text in held.items() if name != stage}
-            if spec is None or config is None or left == held or self._put(spec, config["metadata"], left):
-                return
 
     def _put(self, spec: SweepSpec, seen: Mapping[str, str], choices: Mapping[str, str]) -> bool:
         """Whether nobody else has changed it since it was seen."""
@@ -79,7 +68,7 @@ class ClusterShelf:
 
 
 class WithChoices(Store):
-    """A sweep's results, and choices that are known from elsewhere: each counts where the results have none.
+    """A sweep's results, and choices that are known from elsewhere: each counts where the results have none as new.
 
     With a ``shelf`` what is chosen is kept there, too; of two who choose at once, both take what the first one chose.
     """
@@ -138,34 +127,47 @@ class WithChoices(Store):
         return name not in self._without and (name in self._choices or self._is_in_results(name))
 
     def read(self, name: str) -> bytes:
-        """Of the results; a choice from elsewhere where they have none."""
-        if name in self._choices and not self._is_in_results(name):
-            return self._choices[name]
-        return self._there.read(name)
+        """Of the results; a choice from elsewhere where theirs is older, or they have none."""
+        held = self._choices.get(name)
+        if held is None:
+            return self._there.read(name)
+        if not self._is_in_results(name):
+            return held
+        kept = self._there.read(name)
+        return held if is_newer(held, kept) else kept
 
     def write(self, name: str, data: bytes) -> str:
-        """Into the results."""
+        """Into the results; a choice as :meth:`create` does."""
+        stage = _stage_of(name)
+        if stage and self._shelf is not None:
+            _put(self._there, name, self._shelf.keep(stage, data.decode()).encode())
+            return f"{self._there.location}/{name}"
         return self._there.write(name, data)
 
     def create(self, name: str, data: bytes) -> bool:
-        """Into the results, and a choice on the shelf: the one that was there first counts in both."""
+        """Into the results, and a choice on the shelf: of those of one age the one that was there first counts."""
         stage = _stage_of(name)
         if stage and self._shelf is not None:
             first = self._shelf.keep(stage, data.decode()).encode()
-            return self._there.create(name, first) and first == data
+            _put(self._there, name, first)
+            return first == data
         return name not in self._choices and self._there.create(name, data)
 
     def discard(self, name: str) -> None:
-        """From the results, and a choice from everywhere."""
-        stage = _stage_of(name)
-        if stage and self._shelf is not None:
-            self._shelf.drop(stage)
-        self._choices.pop(name, None)
+        """From the results."""
         self._there.discard(name)
 
     def keep_only(self, folder: str, names: Collection[str]) -> None:
         """In the results."""
         self._there.keep_only(folder, names)
+
+    def files(self, folder: str) -> list[str]:
+        """In the results."""
+        return [] if self._results is None else self._results.files(folder)
+
+    def discard_files(self, folder: str, names: Collection[str]) -> None:
+        """From the results."""
+        self._there.discard_files(folder, names)
 
     def check(self, patience: float = CHECK_SECONDS) -> None:
         """The results."""
@@ -200,13 +202,30 @@ def held_choices(api: Api, spec: SweepSpec) -> dict[str, str]:
     return {stage.name: held[stage.name] for stage in spec.stages if stage.source is not None and stage.name in held}
 
 
-def keep_in_step(results: Store, held: Mapping[str, str]) -> None:
-    """Write the choices that the cluster holds into the results that have none: of a claim, which was out of reach for
-    whoever chose. Raises StoreError."""
-    for stage, text in held.items():
-        name = names.choice_file(stage)
-        if not results.exists(name):
-            results.create(name, text.encode())
+def keep_in_step(results: Store, held: Callable[[], Mapping[str, str]]) -> None:
+    """Write the choices that the cluster holds into the results that have none, or an older one: of a claim, which was
+    out of reach for whoever chose. ``held`` is asked again until nothing has changed meanwhile, so that nothing stays
+    of a sweep that is being deleted. Raises StoreError, ClusterError."""
+    written: dict[str, bytes] = {}
+    before: Mapping[str, str] = {}
+    while (now := held()) != before:
+        for name in written.keys() - map(names.choice_file, now):
+            if results.exists(name) and results.read(name) == written[name]:
+                results.discard(name)
+        choices = {names.choice_file(stage): text.encode() for stage, text in now.items()}
+        written |= {name: data for name, data in choices.items() if _put(results, name, data)}
+        if not written:
+            return
+        before = now
+
+
+def _put(results: Store, name: str, data: bytes) -> bool:
+    """Whether a choice was written: there was none, or an older one."""
+    if results.exists(name) or not results.create(name, data):
+        if not is_newer(data, results.read(name)):
+            return False
+        results.write(name, data)
+    return True
 
 
 def choices_of(spec: SweepSpec, store: Store) -> dict[str, str]:

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
+from typing import Any, Final
 
-from kgen.choice import Choice, Chosen
+from kgen.choice import Choice, Chosen, digest_of
 from kgen.errors import InputError, StoreError
 from kgen.names import choice_file
 from kgen.results.store import Store
-from kgen.spec import dump_json, text_of
-from kgen.sweep import SweepSpec
+from kgen.spec import dump_json, shown
+from kgen.sweep import SweepSpec, expand
 from kgen.sweep.expand import canonical
 from kgen.sweep.sweepspec import Stage
 
+_NAMED: Final = 5
+"""Trials that an error names one by one."""
+
 
 def read_choice(spec: SweepSpec, stage: Stage, store: Store, *, check: bool = True) -> Choice | None:
-    """The choice that a stage's trials come of; None where none was made yet.
+    """The choice that a stage's trials come of; None where none was made yet, or where the stage that it was made of
+    has been chosen anew since.
 
     Raises StoreError for a file that can't be read or is damaged and, with ``check``, InputError for a choice that was
     made for another ``from`` than the file has now.
@@ -25,18 +30,39 @@ def read_choice(spec: SweepSpec, stage: Stage, store: Store, *, check: bool = Tr
     if not store.exists(name):
         return None
     choice = _parsed(name, store)
+    assert stage.source is not None
+    if choice.source == stage.source.stage and choice.parent != parent_of(spec, stage, store):
+        return None
     if check:
         check_asked(spec, stage, choice)
     return choice
 
 
+def parent_of(spec: SweepSpec, stage: Stage, store: Store) -> str | None:
+    """What a choice of the stage made now has as ``parent``; None where the choice that it needs is not made yet.
+
+    Raises StoreError.
+    """
+    assert stage.source is not None
+    source = next(one for one in spec.stages if one.name == stage.source.stage)
+    if source.source is None:
+        return ""
+    if read_choice(spec, source, store, check=False) is None:
+        return None
+    return digest_of(store.read(choice_file(source.name)))
+
+
 def write_choice(spec: SweepSpec, stage: Stage, store: Store, made: Choice) -> Choice:
-    """Write a choice unless there is one already, of somebody who was faster; returns the one that is there then.
+    """Write a choice: in place of one that counts no more, else unless there is one already, of somebody who was
+    faster; returns the one that is there then. Nothing is ever without the old one or the new one.
 
     Raises as :func:`read_choice` does.
     """
     name = choice_file(stage.name)
-    store.create(name, made.to_json().encode())
+    if store.exists(name):
+        store.write(name, replace(made, edition=_parsed(name, store).edition + 1).to_json().encode())
+    else:
+        store.create(name, made.to_json().encode())
     written = _parsed(name, store)
     check_asked(spec, stage, written)
     return written
@@ -60,7 +86,7 @@ def check_asked(spec: SweepSpec, stage: Stage, choice: Choice) -> None:
     from kgen.sweep.document import Path, parse
 
     assert stage.source is not None
-    now, then = canonical(stage.source.to_json()), canonical(dict(choice.asked))
+    now, then = _question(stage.source.to_json()), _question(choice.asked)
     if dump_json(now) == dump_json(then):
         return
     number = [one.name for one in spec.stages].index(stage.name)
@@ -70,6 +96,32 @@ def check_asked(spec: SweepSpec, stage: Stage, choice: Choice) -> None:
     found = f"{'; '.join(edits)}: another question than stage {stage.name} was chosen by"
     allowed = f"what it was, or --rechoose {stage.name}, which chooses anew and keeps all rows"
     raise InputError([parse(spec.text, str(spec.file)).problem(path, found, allowed, key=True)])
+
+
+def _question(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """``from`` without the order of what has none."""
+    plain = canonical(dict(asked))
+    if where := plain.get("where"):
+        plain["where"] = {name: _unordered(values) for name, values in where.items()}
+    return {**plain, "per": _unordered(plain.get("per", []))}
+
+
+def _unordered(values: Iterable[Any]) -> list[Any]:
+    return [value for _, value in sorted({dump_json(value): value for value in values}.items())]
+
+
+def outdated(spec: SweepSpec, choice: Choice) -> str:
+    """That a choice rests on trials which the stage that it was made of has no more, in words; empty where all of them
+    are there. ``spec`` has all parts of that stage."""
+    own = {trial.id for part in spec.parts if part.stage == choice.source for trial in expand(part)}
+    rests = [trial for one in choice.chosen for trial in one.trials]
+    if not (gone := [trial for trial in rests if trial not in own]):
+        return ""
+    some = f"{len(gone):,} of {len(rests):,} trials" if len(gone) < len(rests) else "trials"
+    return (
+        f"stage {choice.stage} was chosen by {some} that stage {choice.source} has no more; "
+        f"--rechoose {choice.stage} chooses by those that it has"
+    )
 
 
 def to_rechoose(spec: SweepSpec, rechoose: Collection[str]) -> set[str]:
@@ -97,7 +149,14 @@ def _shown(value: Any) -> str:
         return "none"
     if isinstance(value, Mapping):
         return " ".join(_shown(item) for item in value.values())
-    return ", ".join(map(_shown, value)) if isinstance(value, list) else text_of(value)
+    return ", ".join(map(_shown, value)) if isinstance(value, list) else shown(value)
+
+
+def lacking(missing: Mapping[str, str], expected: int) -> str:
+    """Which trials lack a result, and why: ``3 of 288 trials: ab… (failed: no luck), …``."""
+    named = [f"{trial} ({why})" if why else trial for trial, why in list(missing.items())[:_NAMED]]
+    more = f" and {len(missing) - _NAMED:,} more" if len(missing) > _NAMED else ""
+    return f"{len(missing):,} of {expected:,} trials: {', '.join(named)}{more}"
 
 
 def said(choice: Choice) -> list[str]:
@@ -113,7 +172,7 @@ def said(choice: Choice) -> list[str]:
 def _point(one: Chosen) -> str:
     """The group first, then what is best in it."""
     point = {**one.group, **{name: value for name, value in one.best.items() if name not in one.group}}
-    return ", ".join(f"{name}={text_of(value)}" for name, value in point.items())
+    return ", ".join(f"{name}={shown(value)}" for name, value in point.items())
 
 
 def _value(one: Chosen) -> str:

@@ -7,6 +7,7 @@ import hashlib
 import io
 import re
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,7 +15,7 @@ from kgen.errors import InputError
 from kgen.names import SWEEP_NAME_LIMIT, TEMPORARY_PREFIX
 from kgen.sweep import SweepSpec, load
 from kgen.sweep.load import loads
-from kgen.sweep.sweepspec import DEFAULT_METHOD, Method, Range, Search
+from kgen.sweep.sweepspec import Method, Range, Search
 
 if TYPE_CHECKING:
     from ruamel.yaml import YAML
@@ -38,7 +39,7 @@ def derive(file: Path) -> Path:
     Raises InputError for mistakes in the file, for one that has stages already, and for a derived one that somebody
     has edited.
     """
-    target = file.with_name(f"{file.stem}.{_SUFFIX}.yaml")
+    target = derived_file(file)
     text = _derived(file)
     there = _read(target)
     if there is not None and there != text:
@@ -47,6 +48,11 @@ def derive(file: Path) -> Path:
         _write(target, text)
     load(target)
     return target
+
+
+def derived_file(file: Path) -> Path:
+    """Path of the file that ``--recommend`` makes of a sweep file."""
+    return file.with_name(f"{file.stem}.{_SUFFIX}.yaml")
 
 
 def _derived(file: Path) -> str:
@@ -89,10 +95,9 @@ def _searched(file: Path, text: str) -> tuple[SweepSpec, Search]:
     if isinstance(document, dict) and "stages" in document:
         allowed = "parameters, and a search if you like: a file with stages says itself what is confirmed (kgen run)"
         raise InputError.of(str(file), "stages", "stages with --recommend", allowed)
-    lacks = isinstance(document, dict) and "search" not in document
-    spec = loads(f"{text}\nsearch: {{}}\n" if lacks else text, file=str(file))
-    search = spec.stages[0].search
-    assert search is not None, "a file with a search"
+    spec, search = _assuming({}, text, file)
+    if named := _groups(search):
+        spec, search = _assuming({"per": list(named)}, text, file)
     if search.method is Method.RANGE_TEST:
         allowed = (
             f"{', '.join(method for method in Method if method is not Method.RANGE_TEST)}: a range test has no trial "
@@ -100,6 +105,14 @@ def _searched(file: Path, text: str) -> tuple[SweepSpec, Search]:
         )
         raise InputError.of(str(file), "search.method", f"{search.method} with --recommend", allowed)
     return spec, search
+
+
+def _assuming(search: Mapping[str, Any], text: str, file: Path) -> tuple[SweepSpec, Search]:
+    """The file, with that search if it has none."""
+    spec = loads(text, file=str(file), assumed={"search": search}, strict=True)
+    found = spec.stages[0].search
+    assert found is not None, "a file with a search"
+    return spec, found
 
 
 def _has_mistakes(text: str) -> bool:
@@ -114,12 +127,16 @@ def _has_mistakes(text: str) -> bool:
 
 
 def _search(search: Search) -> dict[str, Any]:
-    return {"method": str(DEFAULT_METHOD), **_per(search)}
+    return {"method": str(search.method), **_per(search)}
+
+
+def _groups(search: Search) -> tuple[str, ...]:
+    """What makes the groups: what the file says, else every parameter whose values are words."""
+    return search.per or tuple(name for name in search.spaces[0] if _is_category(search, name))
 
 
 def _per(search: Search) -> dict[str, Any]:
-    """What makes the groups: what the file says, else every parameter whose values are words."""
-    named = search.per or tuple(name for name in search.spaces[0] if _is_category(search, name))
+    named = _groups(search)
     if not named:
         return {}
     from ruamel.yaml.comments import CommentedSeq

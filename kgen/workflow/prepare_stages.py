@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from kgen.choice import Choice
 from kgen.errors import StoreError
 from kgen.plan import Action
 from kgen.render import shared_manifests
@@ -13,7 +14,7 @@ from kgen.render.manifest import Manifest
 from kgen.results.store import Store
 from kgen.sweep import SweepSpec
 from kgen.workflow.choices import WithChoices, choices_of, held_choices
-from kgen.workflow.chosen import to_rechoose
+from kgen.workflow.chosen import outdated, to_rechoose
 from kgen.workflow.later import later_stages
 from kgen.workflow.observe import SeenSweep, see_existing
 from kgen.workflow.parts import in_parts
@@ -40,6 +41,8 @@ class PreparedSweep:
     stale: frozenset[str]
     """Names of those of them that are there with another content."""
     seen: SeenSweep
+    notes: tuple[str, ...] = ()
+    """What of the choices is worth knowing, in sentences."""
 
     @property
     def has_work(self) -> bool:
@@ -91,7 +94,22 @@ def prepare_sweep(
         shared, stale = _shared(api, known, namespace or spec.kubernetes.namespace, choices)
     # They are the sweep's: once is enough.
     parts[1:] = [replace(part, shared=()) for part in parts[1:]]
-    return PreparedSweep(known, tuple(parts), later, shared, stale, seen)
+    notes = tuple(_outdated(known, choices, RowReader(spec, store).store()))
+    return PreparedSweep(known, tuple(parts), later, shared, stale, seen, notes)
+
+
+def _outdated(known: SweepSpec, choices: Mapping[str, str], store: Store | None) -> Iterator[str]:
+    """Choices that rest on trials which are no more. Which trials a search has only its rows tell."""
+    try:
+        has_rows = store is not None and store.has_rows()
+    except StoreError:
+        has_rows = False
+    searches = {stage.name for stage in known.stages if stage.search is not None}
+    made = {part.stage for part in known.parts} & choices.keys()
+    for stage in (stage for stage in known.stages if stage.name in made):
+        choice = Choice.from_json(choices[stage.name])
+        if (has_rows or choice.source not in searches) and (words := outdated(known, choice)):
+            yield words
 
 
 def known_choices(

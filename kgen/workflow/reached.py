@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import partial
 from typing import TYPE_CHECKING
 
 from kgen.errors import InputError, StoreError
@@ -45,7 +46,8 @@ class Reached:
 
         Raises StoreError where they can't be read from here, ClusterError.
         """
-        held = held_choices(self._api, self._spec)
+        again = partial(held_choices, self._api, self._spec)
+        held = again()
         shelf = ClusterShelf(self._api, self._spec.name)
         if self._here is None:
             results: Store = FolderStore(self._spec.with_results(self._spec.folder / RESULTS_DIR).results)
@@ -54,10 +56,13 @@ class Reached:
             known = self._far | frozenset(map(choice_file, held))
             for name in {choice_file(stage.name) for stage in self._spec.stages} - known:
                 results.discard(name)  # of a sweep that was deleted since
+            for name, data in ((choice_file(stage), text.encode()) for stage, text in held.items()):
+                if name not in self._far and not (results.exists(name) and results.read(name) == data):
+                    results.write(name, data)
         else:
             results = self._checked(self._here)
             self._opened = WithChoices(results, held, shelf)
-        keep_in_step(results, held)
+        keep_in_step(results, again)
         return self._opened
 
     def check_writable(self, stages: Collection[str]) -> None:

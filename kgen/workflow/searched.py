@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from kgen.names import CONFIG_RANGE_TEST
 from kgen.results.store import Store
-from kgen.spec import Budget, TrialSpec, Value, dump_json
+from kgen.spec import Budget, TrialSpec, Value, dump_json, shown
 from kgen.sweep import SweepSpec, expand
 from kgen.sweep.expand import canonical
 from kgen.sweep.sweepspec import Dimension, Method, Range, Search, Stage
@@ -18,7 +18,7 @@ from kgen.sweep.sweepspec import Dimension, Method, Range, Search, Stage
 if TYPE_CHECKING:
     from kgen.results.collect import Results
     from kgen.results.read import RowCache
-    from kgen.search import Tried
+    from kgen.search import Done, Tried
 
 _RATE = "learning_rate"
 _ROUNDING = 1e-3
@@ -42,16 +42,18 @@ def asked_before(store: Store, stages: Iterable[Stage], cache: RowCache | None =
 def parts_of(stage: Stage, asked: Iterable[TrialSpec]) -> tuple[SweepSpec, ...]:
     """The stage with the points of its search that were asked for, one part for each budget.
 
-    A point counts if one of these trials is its own: if its parameters, seed and budget give that trial's id in this
-    stage. So what an earlier version of the file has left is none of them.
+    A point counts if one of these trials is its own: if the search may ask for its parameters and budget, and these and
+    its seed give that trial's id in this stage. So what an earlier version of the file has left is none of them.
     """
-    from kgen.sweep.stages import rungs_of
+    from kgen.sweep.stages import budgets_of, rungs_of
 
     assert stage.search is not None
     points: dict[int | None, dict[str, Mapping[str, Value]]] = {}
     ids = set()
     for trial in asked:
-        if trial.stage == stage.name and _is_offered(stage, trial.parameters):
+        if trial.stage != stage.name or not _is_offered(stage, trial.parameters):
+            continue
+        if trial.budget.steps in budgets_of(stage, trial.parameters):
             points.setdefault(trial.budget.steps, {}).setdefault(_key(trial.parameters), trial.parameters)
             ids.add(trial.id)
     parts: list[SweepSpec] = []
@@ -139,26 +141,28 @@ def standing_of(stage: Stage, store: Store, asked: Iterable[TrialSpec], cache: R
 def tried_of(standing: Standing, given: Mapping[str, int], pending: Iterable[str]) -> tuple[list[Tried], list[Tried]]:
     """What the search is told: what was tried, and what is being tried.
 
-    ``given`` says how often a trial was handed out to be trained: where it left neither a row nor a Job at work, that
-    is a failed attempt, too.
+    ``given`` says how often a trial was handed out to be trained. Of one without a result each time was a failed
+    attempt, whether it left no row, or a Job left one of each of its pods; of others each row is one.
     """
     from kgen.analysis import Status
-    from kgen.search import Tried
+    from kgen.analysis.tried import Tried, curves_by_trial, lines_by_trial, trained
 
     done, waits = standing.done, set(pending)
-    lines = _lines(standing.results) if standing.results is not None else {}
-    curves = _curves(standing.results) if standing.results is not None else {}
+    results = standing.results
+    lines = {} if results is None else lines_by_trial(results.trials)
+    curves = {} if results is None else curves_by_trial(results.curves)
     tried: list[Tried] = []
     running: list[Tried] = []
     for part in standing.parts:
         for trial in expand(part):
-            about = (_as_asked(part, trial.parameters), trial.seed, part.budget.steps)
+            point = _as_asked(part, trial.parameters)
+            about = (point, trial.seed, part.budget.steps)
             if trial.id in done:
-                tried.append(_complete(about, lines[trial.id], curves.get(trial.id, {}), part))
+                tried.append(trained(part, point, trial.seed, lines[trial.id], curves.get(trial.id, {})))
             elif trial.id in waits:
                 running.append(Tried(*about, Status.MISSING, None))
             else:
-                failed = max(standing.failures.get(trial.id, 0), given.get(trial.id, 0))
+                failed = given.get(trial.id) or standing.failures.get(trial.id, 0)
                 tried += [Tried(*about, Status.FAILED, None)] * failed
     return tried, running
 
@@ -173,50 +177,22 @@ def _as_asked(part: SweepSpec, parameters: Mapping[str, Value]) -> Mapping[str, 
     return {**parameters, _RATE: rises["start"], RISES_TO: rises["stop"]}
 
 
+def ended(stage: Stage, answer: Done, tried: Sequence[Tried]) -> str:
+    """Why the search of a stage has ended, in words; of range tests also what they hint at."""
+    from kgen.search import suggested
+
+    search = stage.search
+    if search is None or search.method is not Method.RANGE_TEST or not (points := suggested(stage, tried)):
+        return answer.why
+    near = []
+    for point in points:
+        group = ", ".join(shown(point[name]) for name in search.per)
+        near.append(shown(point[_RATE]) + (f" for {group}" if group else ""))
+    return f"{answer.why}; training goes well near {_RATE} {', '.join(near)}"
+
+
 def untested(point: Mapping[str, Value]) -> Mapping[str, Value]:
     """The other way round: without its rate, which is that of the file, so that rows lead back to the same trial."""
     from kgen.sweep.stages import RISES_TO
 
     return {name: value for name, value in point.items() if name not in (_RATE, RISES_TO)}
-
-
-def _complete(
-    about: tuple[Mapping[str, Value], int, int | None],
-    line: Mapping[str, Any],
-    curve: Mapping[str, Sequence[tuple[int, float, float]]],
-    part: SweepSpec,
-) -> Tried:
-    from kgen.analysis import Status
-    from kgen.analysis.measure import column_of
-    from kgen.search import Tried
-
-    start = line["resumed_from_step"]
-    before = max((at for points in curve.values() for step, at, _ in points if start and step <= start), default=0.0)
-    target = part.budget.target
-    return Tried(
-        *about,
-        Status(line["status"]),
-        _number(line.get(column_of(part.objective))),
-        spent_steps=int(line["steps"]) - int(start or 0),
-        spent_seconds=max(0.0, float(line["seconds"]) - before),
-        metric=None if target is None else _number(line.get(f"final.{target.metric}")),
-        resumed=start is not None,
-        curve={name: tuple((step, value) for step, _, value in points) for name, points in curve.items()},
-    )
-
-
-def _number(value: Any) -> float | None:
-    return None if value is None or value != value else float(value)
-
-
-def _lines(results: Results) -> dict[str, dict[str, Any]]:
-    frame = results.trials.astype(object).where(results.trials.notna(), None)
-    return {str(line["trial"]): {str(name): value for name, value in line.items()} for line in frame.to_dict("records")}
-
-
-def _curves(results: Results) -> dict[str, dict[str, list[tuple[int, float, float]]]]:
-    found: dict[str, dict[str, list[tuple[int, float, float]]]] = {}
-    columns = (results.curves[name].tolist() for name in ("trial", "step", "seconds", "metric", "value"))
-    for trial, step, seconds, metric, value in zip(*columns, strict=True):
-        found.setdefault(trial, {}).setdefault(metric, []).append((int(step), float(seconds), float(value)))
-    return found

@@ -7,25 +7,23 @@ finds the stages as the one before it left them.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from kgen.errors import IncompleteStageError
-from kgen.names import choice_file
+from kgen.errors import IncompleteStageError, MissingExtraError
+from kgen.names import stage_title
 from kgen.results.store import Store
 from kgen.spec import TrialSpec
 from kgen.sweep import SweepSpec, expand
 from kgen.sweep.sweepspec import Stage
-from kgen.workflow.chosen import following, read_choice, said, to_rechoose, write_choice
-from kgen.workflow.searched import asked_before, parts_of, standing_of, tried_of, untested
+from kgen.workflow.chosen import lacking, outdated, parent_of, read_choice, said, to_rechoose, write_choice
+from kgen.workflow.extras import lacking_extra
+from kgen.workflow.searched import asked_before, ended, parts_of, standing_of, tried_of, untested
 
 if TYPE_CHECKING:
     from kgen.choice import Choice
     from kgen.results.read import RowCache
-
-_NAMED = 5
-"""Trials that an error names one by one."""
 
 
 def resolved(spec: SweepSpec, store: Store, jobs: Sequence[TrialSpec] = ()) -> SweepSpec:
@@ -70,7 +68,8 @@ def unfinished(spec: SweepSpec, store: Store) -> dict[str, str]:
         if stage.source is not None and read_choice(spec, stage, store) is None:
             found[stage.name] = not_begun(stage)
         elif stage.search is not None and why_ended(stage, store) is None:
-            found[stage.name] = "its search has not ended"
+            has_begun = any(part.stage == stage.name for part in spec.parts) or asked_before(store, [stage])
+            found[stage.name] = "its search has not ended" if has_begun else not_begun(stage)
     return found
 
 
@@ -83,17 +82,17 @@ def not_begun(stage: Stage) -> str:
 
 def why_ended(stage: Stage, store: Store) -> str | None:
     """Why the search of a stage has ended, in words; None where it would ask for more. Raises StoreError."""
-    from kgen.errors import MissingExtraError
     from kgen.search import Done, ask
 
     standing = standing_of(stage, store, asked_before(store, [stage]))
     if not standing.parts:
         return None
+    tried, pending = tried_of(standing, {}, ())
     try:
-        answer = ask(stage, *tried_of(standing, {}, ()))
+        answer = ask(stage, tried, pending)
     except MissingExtraError:  # of a method that only whoever runs the search must have
         return None
-    return answer.why if isinstance(answer, Done) else None
+    return ended(stage, answer, tried) if isinstance(answer, Done) else None
 
 
 class Course:
@@ -111,18 +110,25 @@ class Course:
         allow_incomplete: bool = False,
         rechoose: Collection[str] = (),
         pending: Callable[[], Sequence[TrialSpec]] = lambda: (),
+        says_outdated: bool = True,
     ) -> None:
         """``rechoose`` names stages whose choice is made anew, and with it those of all stages that follow from them;
         ``pending`` tells the trials that are being trained, or wait for it, somewhere else: those with a Job that has
-        not ended.
+        not ended. ``says_outdated``: choices by trials that are no more are to be said; a plan may have said them.
 
-        Raises InputError for a name in ``rechoose`` that is no stage with ``from``.
+        Raises InputError for a name in ``rechoose`` that is no stage with ``from``, and MissingExtraError where a
+        search needs one that is not installed, before anything is trained.
         """
+        if what := lacking_extra(spec):
+            raise MissingExtraError(what, "search")
         self._spec = spec
         self._store = store
         self._allow_incomplete = allow_incomplete
         self._anew = to_rechoose(spec, rechoose)
         self._pending = pending
+        self._says_outdated = says_outdated
+        self._checked: set[str] = set()
+        """Stages whose choice was looked at."""
         self._given: Counter[str] = Counter()
         """How often each trial was handed out."""
         self._asked: list[TrialSpec] = []
@@ -191,17 +197,23 @@ class Course:
 
     def _choice(self, stage: Stage) -> Choice:
         """The choice that is there, or else one that is made now."""
-        found = read_choice(self._spec, stage, self._store, check=stage.name not in self._anew)
-        if found is not None and stage.name not in self._anew:
-            return found
-        made = self._chosen(stage)  # first, so that the old one stays where none can be made
-        if stage.name in self._anew:
-            for other in (*reversed(following(self._spec, stage)), *([stage] if found else ())):
-                self._store.discard(choice_file(other.name))
-            self._anew.remove(stage.name)
-        written = write_choice(self._spec, stage, self._store, made)
-        self.notes += said(written)
-        return written
+        while True:  # made while its source is chosen anew somewhere else it does not count
+            found = read_choice(self._spec, stage, self._store, check=stage.name not in self._anew)
+            if found is not None and stage.name not in self._anew:
+                self._check(found)
+                return found
+            parent = parent_of(self._spec, stage, self._store)
+            made = replace(self._chosen(stage), parent=parent or "")
+            written = write_choice(self._spec, stage, self._store, made)
+            self._anew.discard(stage.name)
+            self.notes += said(written)
+
+    def _check(self, found: Choice) -> None:
+        """Say once what an edit of the earlier stage has left a choice without."""
+        if found.stage not in self._checked:
+            self._checked.add(found.stage)
+            if self._says_outdated and (words := outdated(self.known, found)):
+                self.notes.append(words)
 
     def _chosen(self, stage: Stage) -> Choice:
         """What the stage takes from its source, as the source stands. Raises IncompleteStageError."""
@@ -216,10 +228,10 @@ class Course:
         missing = results.certificate.without_result
         if missing and not self._allow_incomplete:
             raise IncompleteStageError(
-                f"stage {stage.name} needs stage {source.name}, which lacks {_lacks(missing, len(trials))}; "
+                f"stage {stage.name} needs stage {source.name}, which lacks {lacking(missing, len(trials))}; "
                 f"run it again, or take what is there with --allow-incomplete"
             )
-        choice = replace(choose(stage, parts, results.trials), missing=tuple(missing))
+        choice = replace(choose(stage, parts, results.trials, results.curves), missing=tuple(missing))
         if not choice.chosen:
             why = "".join(f"\n  {label}: {words}" for label, words in choice.without.items())
             raise IncompleteStageError(
@@ -243,11 +255,12 @@ class Course:
                 return self._rung(_only(part, rest))
         if self._rungs:
             return self._rung(self._rungs.popleft())
-        answer = ask(stage, *tried_of(standing, self._given, waits))
+        tried, running = tried_of(standing, self._given, waits)
+        answer = ask(stage, tried, running)
         if isinstance(answer, Done):
-            if self._ended.get(stage.name) != answer.why:
-                self._ended[stage.name] = answer.why
-                self.notes.append(f"stage {stage.name}: the search has ended: {answer.why}")
+            if self._ended.get(stage.name) != (why := ended(stage, answer, tried)):
+                self._ended[stage.name] = why
+                self.notes.append(f"{stage_title(stage.name)}: the search has ended: {why}")
             return None
         if not answer.points:
             return stage.given(()) if waits else None
@@ -285,10 +298,3 @@ def _only(part: SweepSpec, trials: Iterable[TrialSpec]) -> SweepSpec:
 
     grids = one_by_one(trial.parameters for trial in trials)
     return replace(part, alternatives=grids, size=len(grids) * part.repeats)
-
-
-def _lacks(missing: Mapping[str, str], expected: int) -> str:
-    """``3 of 288 trials: ab… (failed: no luck), …``."""
-    named = [f"{trial} ({why})" if why else trial for trial, why in list(missing.items())[:_NAMED]]
-    more = f" and {len(missing) - _NAMED:,} more" if len(missing) > _NAMED else ""
-    return f"{len(missing):,} of {expected:,} trials: {', '.join(named)}{more}"

@@ -117,6 +117,7 @@ class Walk:
             allow_incomplete=options.allow_incomplete,
             rechoose=options.rechoose,
             pending=self._pending,
+            says_outdated=False,
         )
         self._statuses: dict[str, list[TrialStatus]] = {}
 
@@ -124,8 +125,9 @@ class Walk:
         """For somebody who does not stay: the parts that can be made now, each prepared; of a search what it asks for
         first. Raises IncompleteStageError for what can't, as :meth:`Course.next` does."""
         while (part := self._following()) is not None and part.size:
-            yield self._prepare(part)
-            if part.stage in self._searches:
+            prepared = self._prepare(part)
+            yield prepared
+            if part.stage in self._searches and prepared.has_work:  # else what it asks for has failed for good
                 return
 
     def stay(

@@ -25,7 +25,8 @@ PARAMETERS = "{optimizer: [sgd, adam], learning_rate: [1e-3, 1e-2]}"
 IMAGE = f"registry.example/trainer@sha256:{'a' * 64}"
 _KGEN = (
     # What a shell starts in the background ignores Ctrl-C, and so would its children.
-    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from kgen.cli.app import main; main()"
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from kgen.cli.app import main\n"
+    "{before}\nmain()"
 )
 TOLERATED = "[{operator: Exists}]"
 
@@ -54,10 +55,11 @@ def sweep_text(
         "backoff_limit": "0",
         "annotations": json.dumps({key: value for key, value in wanted.items() if value}),
     } | kubernetes
+    command = "" if "command:" in trainer else ", command: [python, -m, train]"  # kgen's own knows no such parameters
     return (
         f"version: 1\nname: {name}\nparameters: {parameters}\n"
         f"budget: {{steps: 10, target: {{accuracy: 0.9}}}}\nresults: {results}\n"
-        f"trainer: {{{f'image: {image!r}' if image else 'env: {}'}{trainer}}}\n{more}"
+        f"trainer: {{{f'image: {image!r}' if image else 'env: {}'}{command}{trainer}}}\n{more}"
         "kubernetes:\n" + "".join(f"  {field}: {value}\n" for field, value in settings.items())
     )
 
@@ -88,10 +90,10 @@ class Shell:
         printed = self._capsys.readouterr()
         return Ran(stopped.value.code, printed.out, _without_rows(printed.err))
 
-    def start(self, *arguments: object) -> subprocess.Popen[str]:
-        """Begin a command in a process of its own."""
+    def start(self, *arguments: object, before: str = "") -> subprocess.Popen[str]:
+        """Begin a command in a process of its own, in which some lines of Python come before it."""
         return subprocess.Popen(
-            [sys.executable, "-c", _KGEN, *map(str, arguments)],
+            [sys.executable, "-c", _KGEN.format(before=before), *map(str, arguments)],
             cwd=self.folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

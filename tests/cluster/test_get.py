@@ -75,7 +75,7 @@ def test_trials_are_chosen_and_sorted(shell: Shell) -> None:
             re.split(r" {2,}", line)[2] for line in shell.kgen("get", "trials", *arguments, "--no-headers").ok().lines
         ]
 
-    assert parameters("first", "--where", "optimizer=adam,learning_rate<5e-3") == ["optimizer=adam,learning_rate=1e-3"]
+    assert parameters("first", "--where", "optimizer=adam,learning_rate<5e-3") == ["optimizer=adam,learning_rate=0.001"]
     rates = [line.partition("learning_rate=")[2] for line in parameters("first", "--sort-by", "learning_rate")]
     assert rates == ["1e-3", "1e-3", "1e-2", "1e-2"]
     names = shell.kgen("get", "trials", "first", "--sort-by", "name", "-o", "name").ok().lines

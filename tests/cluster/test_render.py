@@ -59,7 +59,7 @@ version: 1
 name: cpu
 parameters: {a: [1]}
 budget: {target: {accuracy: 0.9}, steps: 5}
-trainer: {image: registry.example/trainer:1}
+trainer: {image: registry.example/trainer:1, command: [train]}
 results: s3://bucket/prefix
 kubernetes: {resources: {nvidia.com/gpu: 0}, run_as_user: 20000}
 """

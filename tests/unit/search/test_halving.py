@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from kgen.analysis import Status
-from kgen.search import Ask, Tried, ask, recommended
-from kgen.search.halving import Rung, rungs
+from kgen.search import Ask, Tried, ask
+from kgen.sweep.rungs import Rung, rungs
 from tests.unit.search.valleys import Valley, rates, search_stage, searched
 
 SLOW = Valley({"": 0.003}, fastest=1900)
@@ -44,8 +44,7 @@ def test_one_that_has_reached_the_target_is_trained_no_more() -> None:
     done = {rate for one, rate in zip(tried, rates(tried), strict=True) if one.status is Status.REACHED}
     assert done
     assert all(rates(tried).count(rate) == 1 for rate in done if fast.needed({"learning_rate": rate}) <= 500)
-    (found,) = recommended(stage, tried)
-    assert fast.needed(found) <= 2 * fast.fastest
+    assert min(fast.needed(one.parameters) for one in tried) <= 2 * fast.fastest
 
 
 def test_a_rung_waits_for_the_one_before_it() -> None:

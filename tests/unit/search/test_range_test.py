@@ -8,7 +8,7 @@ import pytest
 
 from kgen.analysis import Status
 from kgen.errors import InputError
-from kgen.search import Ask, Done, Tried, ask, recommended
+from kgen.search import Ask, Done, Tried, ask, suggested
 from kgen.sweep.stages import RISES_TO
 from tests.unit.search.valleys import TWO, search_stage
 
@@ -46,7 +46,7 @@ def test_the_rate_at_which_the_loss_falls_fastest_is_suggested(falls_at: float) 
     stage = search_stage("{method: range-test}")
     answer = ask(stage, [])
     assert isinstance(answer, Ask)
-    (found,) = recommended(stage, [rising(answer.points[0], falls_at)])
+    (found,) = suggested(stage, [rising(answer.points[0], falls_at)])
     assert math.log10(float(found["learning_rate"])) == pytest.approx(falls_at, abs=0.15)
 
 
@@ -54,7 +54,7 @@ def test_a_loss_that_never_falls_suggests_nothing() -> None:
     stage = search_stage("{method: range-test}")
     answer = ask(stage, [])
     assert isinstance(answer, Ask)
-    assert recommended(stage, [rising(answer.points[0], 9.0, explodes_at=-6.0)]) == ()
+    assert suggested(stage, [rising(answer.points[0], 9.0, explodes_at=-6.0)]) == ()
 
 
 def test_a_failed_test_is_run_once_more() -> None:

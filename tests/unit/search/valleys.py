@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from kgen.analysis import Status
+from kgen.analysis.smooth import smooth
+from kgen.analysis.told import believed
 from kgen.search import Ask, Tried, ask
-from kgen.spec import Value
+from kgen.search.halving import latest
+from kgen.search.space import groups_of
+from kgen.spec import Goal, Value
 from kgen.sweep import loads
 from kgen.sweep.sweepspec import Stage
 
@@ -24,7 +31,9 @@ Train = Callable[[Mapping[str, Value], int, int], Tried]
 def search_stage(
     search: str, parameters: str = ONE, *, more: str = "", budget: str = f"{{target: {{accuracy: 0.9}}, steps: {CAP}}}"
 ) -> Stage:
-    """The stage of a file with that search."""
+    """The stage of a file with that search; of halving, which trains whole rungs, without ``parallel``."""
+    if "halving" in search:
+        search = re.sub(r", parallel: \d+", "", search)
     text = f"version: 1\nname: valley\nseed: 7\n{more}parameters: {parameters}\nsearch: {search}\nbudget: {budget}\n"
     (stage,) = loads(text).stages
     return stage
@@ -71,6 +80,25 @@ def searched(stage: Stage, train: Train, tried: list[Tried] | None = None) -> li
     return done
 
 
-def rates(tried: list[Tried]) -> list[float]:
+def rates(tried: Sequence[Tried]) -> list[float]:
     """In their order."""
     return [float(one.parameters["learning_rate"]) for one in tried]
+
+
+def recommended(stage: Stage, tried: Sequence[Tried]) -> list[Mapping[str, Value]]:
+    """The best point of each group by what ``kgen recommend`` says of a search by bisection; without groups in which
+    nothing works."""
+    assert stage.search is not None
+    found = []
+    for group in groups_of(stage.search):
+        mine = [one for one in latest(tried) if group.has(one.parameters) and one.complete]
+        places = [math.log10(rate) for rate in rates(mine)]
+        base = stage.base
+        sign = -1.0 if base.objective.goal is Goal.MAXIMIZE else 1.0
+        values = [math.inf if one.value is None else sign * one.value for one in mine]
+        is_time = base.objective.is_time
+        lean = believed(mine, places, base.budget, base.objective).expected if is_time and mine else None
+        valley = smooth(np.array(places), np.array(values), cap=CAP, lean=lean, log=is_time)
+        if valley.best is not None:
+            found.append(mine[places.index(float(valley.positions[valley.best]))].parameters)
+    return found

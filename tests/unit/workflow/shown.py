@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kgen.backends.local.pool import Event
+from kgen.backends.local.events import Event
 from kgen.plan import Plan
 from kgen.trial.channel import Ended
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from kgen.results.rows import MetricSummary, Outcome, State
-from kgen.spec import TrialSpec
+from kgen.spec import Timing, TrialSpec
 from kgen.sweep import SweepSpec, expand, load
 from tests.unit.plan.rows import leave
 
@@ -53,13 +53,14 @@ def decades(trial: TrialSpec) -> float:
     return abs(math.log10(rate) - {"a": -2, "b": -1}[str(trial.parameters["optimizer"])])
 
 
-def train(spec: SweepSpec, trials: Iterable[TrialSpec], attempt: str = "1") -> None:
+def train(spec: SweepSpec, trials: Iterable[TrialSpec], attempt: str = "1", timing: Timing = Timing.EXCLUSIVE) -> None:
     """Leave a result of each of these."""
     for trial in trials:
         pace = 100 if trial.parameters["optimizer"] == "a" else 120
         steps = round(pace * (1 + decades(trial)) * float(trial.parameters.get("scale", 1)))
         accuracy = 0.95 - decades(trial) / 10
-        result = {"steps": steps, "attempt": attempt, "metrics": (MetricSummary("accuracy", *[accuracy] * 3),)}
+        metrics = (MetricSummary("accuracy", *[accuracy] * 3),)
+        result = {"steps": steps, "attempt": attempt, "timing": timing, "metrics": metrics}
         if trial.budget.target is None:
             leave(spec, trial, outcome=Outcome.FINISHED, **result)
         elif steps > (trial.budget.steps or steps):

@@ -92,6 +92,50 @@ def test_without_words_among_the_parameters_there_is_one_group(tmp_path: Path) -
     assert spec.stages[1].source.per == ()
 
 
+RATE = "{learning_rate: {log: {start: 1e-6, stop: 100}}}"
+BUDGET = "{target: {train_accuracy: 0.9}, steps: 2000}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{{version: 1, name: v, parameters: {RATE}, budget: {BUDGET}}}\n",
+        f"version: 1\nname: v\nparameters: {RATE}\nbudget: {BUDGET}\n...\n",
+        f"--- # one\nversion: 1\nname: v\nparameters: {RATE}\nbudget: {BUDGET}\n...\n# end",
+        f"version: 1\nname: v\nparameters: {RATE}\nbudget: {BUDGET}\nsearch:\n",
+        f"version: 1\nname: v\nsearch: null\nparameters: {RATE}\nbudget: {BUDGET}",
+        f"version: 1\r\nname: v\r\nparameters: {RATE}\r\nbudget: {BUDGET}\r\n",
+    ],
+)
+def test_any_spelling_of_a_file_can_be_searched(text: str, tmp_path: Path) -> None:
+    search, confirm = made(tmp_path, text)[1].stages
+    assert search.search is not None
+    assert search.search.method is Method.BISECTION
+    assert confirm.base.budget.steps == 2000
+
+
+@pytest.mark.parametrize("end", ["", "...\n", "search:\n"])
+def test_a_mistake_has_the_line_of_the_users_file(end: str, tmp_path: Path) -> None:
+    text = f"version: 1\nname: v\nparameters: {RATE}\nbudget: {BUDGET}\nsed: 1\n{end}"
+    with pytest.raises(InputError) as caught:
+        made(tmp_path, text)
+    assert [(problem.line, problem.field) for problem in caught.value.problems] == [(5, "sed")]
+    many = text.replace("sed: 1", "repeats: 20")
+    with pytest.raises(InputError) as caught:
+        made(tmp_path, many)
+    (problem,) = caught.value.problems
+    assert problem.field == "search.trials"
+    assert problem.line <= len(many.splitlines())
+
+
+def test_two_numbers_are_searched_by_a_method_that_can(tmp_path: Path) -> None:
+    _, spec = made(tmp_path, RANGES.replace("stop: 1}}", "stop: 1}}\n    dropout: {linear: {start: 0, stop: 0.5}}"))
+    search = spec.stages[0].search
+    assert search is not None
+    assert (search.method, search.per) == (Method.TPE, ("optimizer",))
+    assert "method: tpe" in (tmp_path / "sweep.recommend.yaml").read_text()
+
+
 def test_it_is_written_only_when_it_would_differ(tmp_path: Path) -> None:
     target, _ = made(tmp_path, RANGES)
     before = target.stat().st_mtime_ns

@@ -9,7 +9,7 @@ import pytest
 from kgen.errors import InputError
 from kgen.sweep import load
 from kgen.workflow.reachable import local_paths
-from tests.unit.sweep.sweeps import text
+from tests.unit.sweep.sweeps import foreign as text
 
 
 def said(folder: Path, **blocks: str) -> list[str]:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import functools
 import random
+import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from kgen.cli.check import check
+from kgen.errors import MissingExtraError
 from kgen.results.folder import FolderStore
 from kgen.results.rows import CurvePoint, Outcome, State, TrialRow, bytes_to_rows
 from kgen.spec import TrialSpec
 from kgen.sweep import SweepSpec, expand
 from kgen.workflow.collect import collect_sweep
+from kgen.workflow.extras import lacking_extra
 from kgen.workflow.stages import Course, resolved, unfinished
 from tests.unit.plan.rows import leave as leave_row
 from tests.unit.workflow.staged import BEST, HEAD, decades, fail, file, train
@@ -33,7 +37,7 @@ METHODS = {
     "sobol": "parallel: 2",
     "tpe": "parallel: 2",
     "bisection": "parallel: 2",
-    "halving": "parallel: 2, reduction: 2, min_steps: 100",
+    "halving": "reduction: 2, min_steps: 100",
     "range-test": "min_steps: 100",
 }
 
@@ -86,7 +90,7 @@ def leave(spec: SweepSpec, number: int, trials: list[TrialSpec]) -> None:
 def test_a_search_trains_nothing_twice_and_ends(method: str, killed: bool, tmp_path: Path) -> None:
     spec = searching(tmp_path, method)
     assert known(spec) == ()
-    assert unfinished(spec, store(spec)) == {"grid": "its search has not ended"}
+    assert unfinished(spec, store(spec)) == {"grid": "its search has not begun"}
     go(spec, lambda number, trials: leave(spec, number, trials), killed=killed)
     results = Counter(row.trial for row in rows(spec))
     assert set(results.values()) == {1}
@@ -135,6 +139,19 @@ def test_a_failed_point_is_asked_for_once_more(tmp_path: Path) -> None:
     again = functools.partial(work, run="again")
     assert go(spec, again, killed=False) >= 1, "a run that somebody starts again tries it anew"
     assert Counter(row.trial for row in rows(spec) if row.state is State.FAILED)[bad[0]] >= 3
+
+
+def test_what_is_not_installed_is_said_before_anything_is_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = searching(tmp_path, "tpe")
+    assert lacking_extra(spec) == ""
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(MissingExtraError, match=r"tpe \(stage grid\) needs an extra .*'kgen-sweep\[search\]'"):
+        Course(spec, store(spec))
+    check(spec.file)
+    assert capsys.readouterr().out.splitlines()[1].startswith("the search method tpe (stage grid) needs pip install ")
+    assert Course(searching(tmp_path, "sobol"), store(spec)).next() is not None
 
 
 def test_a_search_in_which_all_trials_fail_ends(tmp_path: Path) -> None:
@@ -186,8 +203,8 @@ def test_what_is_trained_elsewhere_is_waited_for(tmp_path: Path) -> None:
     train(spec, [there.pop(0)])
     part = course.next()
     assert part is not None
-    assert part.size == 1, "one has ended, so there is room for one"
-    train(spec, [*there, *expand(part)])
+    assert part.size == 0, "the next ones depend on all of these"
+    train(spec, there)
     there.clear()
     go(spec, lambda number, trials: leave(spec, number, trials), killed=True)
     assert len(known(spec)) == 12
@@ -205,6 +222,9 @@ def test_a_trial_that_is_gone_without_a_row_counts_as_a_failed_attempt(tmp_path:
 def test_a_range_test_is_found_again(tmp_path: Path) -> None:
     """In its rows it has no rate of its own."""
     text = SEARCH.format(method="range-test", repeats=1, more=", min_steps: 100").replace("rate:", "learning_rate:")
+    text = text.replace("trials: 6, ", "")
+    for foreign, own in (("[a]", "[sgd]"), ("[b]", "[adam]"), ("{accuracy", "{train_accuracy")):
+        text = text.replace(foreign, own)
     spec = file(tmp_path, f"{HEAD}stages:\n{text}".replace("trainer: {command: [python, train.py]}\n", ""))
     tests: list[TrialSpec] = []
 
@@ -220,7 +240,12 @@ def test_a_range_test_is_found_again(tmp_path: Path) -> None:
             leave_row(spec, trial, attempt=f"n{number}", outcome=Outcome.CAPPED, curve=curve)
 
     go(spec, work, killed=True)
-    assert Counter(trial.parameters["optimizer"] for trial in tests) == {"a": 1, "b": 1}
+    course = Course(spec, store(spec))
+    assert course.next() is None
+    (note,) = course.notes
+    why = "the range test of each group; training goes well near learning_rate 0.05623 for sgd, 0.05623 for adam"
+    assert note == f"stage grid: the search has ended: {why}"
+    assert Counter(trial.parameters["optimizer"] for trial in tests) == {"sgd": 1, "adam": 1}
     assert {(trial.budget.target, trial.budget.steps) for trial in tests} == {(None, 100)}
     assert all("learning_rate" not in trial.parameters for trial in tests)
     results = Counter(row.trial for row in rows(spec))

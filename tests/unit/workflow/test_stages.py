@@ -7,17 +7,21 @@ from pathlib import Path
 
 import pytest
 
-from kgen.choice import Choice
+from kgen.choice import Choice, digest_of
 from kgen.cli.collect import certificate_lines
+from kgen.cli.plan import staged_lines
 from kgen.errors import IncompleteStageError, InputError, StoreError
 from kgen.names import choice_file
 from kgen.results.folder import FolderStore
 from kgen.results.store import RowFile
 from kgen.sweep import SweepSpec, expand
+from kgen.workflow.choices import choices_of, keep_in_step
 from kgen.workflow.collect import collect_sweep
+from kgen.workflow.plan import plan_stages
+from kgen.workflow.report import report_sweep
 from kgen.workflow.run import run_sweep
 from kgen.workflow.stages import Course, resolved, unfinished
-from tests.unit.sweep.sweeps import text
+from tests.unit.sweep.sweeps import foreign as text
 from tests.unit.workflow.shown import Show
 from tests.unit.workflow.staged import BEST, GRID, HEAD, SCALE, STAGES, fail, file, pick, train
 
@@ -87,8 +91,8 @@ def test_what_was_chosen_is_said_once(tmp_path: Path) -> None:
     assert course.next() is not None
     assert course.notes[0].startswith("stage best: chosen from stage grid: ")
     assert [line.split(" (")[0] for line in course.notes[1:]] == [
-        "  optimizer=a, rate=1e-2",
-        "  optimizer=b, rate=1e-1",
+        "  optimizer=a, rate=0.01",
+        "  optimizer=b, rate=0.1",
     ]
     course.notes.clear()
     train(spec, expand(course.known)[8:])
@@ -281,20 +285,94 @@ def test_a_run_chooses_anew_where_it_is_told_to(tmp_path: Path) -> None:
     assert store(spec).exists(choice_file("best"))
 
 
-def test_what_follows_is_chosen_anew_even_after_a_kill(tmp_path: Path) -> None:
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_what_follows_is_chosen_anew_even_after_a_kill(when: str, tmp_path: Path) -> None:
+    """An old choice that somebody brings back, as a collector does from the ConfigMap, is none of the new one."""
     spec = file(tmp_path)
     run(spec)
-    kept = chosen(spec, "scale")
+    held = choices_of(spec, store(spec))
+    spec = file(tmp_path, EDITED)
 
     class Killed(FolderStore):
-        def create(self, name: str, data: bytes) -> bool:
+        def write(self, name: str, data: bytes) -> str:
+            if when == "after":
+                super().write(name, data)
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         Course(spec, Killed(spec.results), rechoose=["best"]).next()
-    assert not store(spec).exists(choice_file("scale")), "it came of a choice that is no more"
+    if when == "before":
+        assert choices_of(spec, store(spec)) == held
+        return
+    keep_in_step(store(spec), lambda: held)
+    assert [part.stage for part in resolved(spec, store(spec)).parts] == ["grid", "best"]
+    assert list(unfinished(spec, store(spec))) == ["scale"]
+    run(spec)
+    best, scale = (store(spec).read(choice_file(stage)) for stage in ("best", "scale"))
+    assert chosen(spec, "scale").parent == digest_of(best)
+    assert [Choice.from_json(text.decode()).edition for text in (best, scale)] == [2, 2]
+    keep_in_step(store(spec), lambda: held)
+    assert (store(spec).read(choice_file("best")), store(spec).read(choice_file("scale"))) == (best, scale)
+
+
+def test_a_choice_from_what_is_chosen_anew_meanwhile_is_made_again(tmp_path: Path) -> None:
+    spec = file(tmp_path)
+    train(spec, expand(spec))
+    train(spec, expand(Course(spec, store(spec)).next() or spec))
+    other: list[Course] = [Course(spec, store(spec), rechoose=["best"])]
+
+    class Late(FolderStore):
+        """While ``scale`` is chosen somebody else chooses ``best`` anew."""
+
+        def create(self, name: str, data: bytes) -> bool:
+            if name == choice_file("scale") and other:
+                other.pop().next()
+            return super().create(name, data)
+
+    part = Course(spec, Late(spec.results)).next()
+    assert part is not None
+    assert part.stage == "scale"
+    assert chosen(spec, "best").edition == 2
+    assert chosen(spec, "scale").parent == digest_of(store(spec).read(choice_file("best")))
+
+
+def test_a_choice_by_trials_that_an_edit_took_away_stays_and_that_is_said(tmp_path: Path) -> None:
+    run(file(tmp_path))
+    kept = chosen(file(tmp_path))
+    spec = file(tmp_path, STAGES.replace("rate: [1e-3, 1e-2, 1e-1, 1]", "rate: [1e-3, 1]"))
+    words = "stage best was chosen by trials that stage grid has no more; --rechoose best chooses by those that it has"
+    course = Course(spec, store(spec))
+    assert course.next() is None
+    assert course.notes == [words]
+    assert Course(spec, store(spec), says_outdated=False).next() is None
+    assert chosen(spec) == kept
+    assert [stage.note for stage in plan_stages(spec)] == ["", words, ""]
+    assert f"note: {words}" in staged_lines(plan_stages(spec), spec, "sweep.yaml")
+    page, collected = report_sweep(spec)
+    certificate = collected.results.certificate
+    assert certificate.complete
+    gone = tuple(trial for one in kept.chosen for trial in one.trials)
+    assert certificate.outdated_choices == {"best": gone}
+    said = f"stage best was chosen by trials that the file has no more (--rechoose best): {', '.join(gone)}"
+    assert said in certificate_lines(certificate)
+    assert "1 choice by trials that are no more" in " ".join(page.read_text().split())
+    less = file(tmp_path, STAGES.replace("rate: [1e-3, 1e-2, 1e-1, 1]", "rate: [1e-3, 1e-2, 1]"))
+    assert Course(less, store(less)).next() is None
+    (note,) = (stage.note for stage in plan_stages(less) if stage.note)
+    assert note.startswith("stage best was chosen by 1 of 2 trials that ")
+    run(less, Course(less, store(less), rechoose=["best"]))
+    assert collect_sweep(less).results.certificate.outdated_choices == {}
+    assert Course(less, store(less)).next() is None
+
+
+def test_the_order_of_what_has_none_is_no_other_question(tmp_path: Path) -> None:
+    asked = "from: {stage: grid, per: optimizer}"
+    run(file(tmp_path, STAGES.replace(asked, "from: {stage: grid, per: optimizer, where: {optimizer: [a, b]}}")))
+    spec = file(tmp_path, STAGES.replace(asked, "from: {stage: grid, per: optimizer, where: {optimizer: [b, a]}}"))
     assert run(spec) == []
-    assert chosen(spec, "scale") == kept
+    spec = file(tmp_path, STAGES.replace(asked, "from: {stage: grid, per: optimizer, where: {optimizer: [b]}}"))
+    with pytest.raises(InputError, match="another question"):
+        run(spec)
 
 
 def test_choosing_anew_leaves_the_old_choice_where_none_can_be_made(tmp_path: Path) -> None:
@@ -326,3 +404,15 @@ def test_of_two_stages_one_may_be_left_as_it_is(tmp_path: Path) -> None:
     kept = (spec.results / choice_file("scale")).stat().st_mtime_ns
     Course(spec, store(spec), rechoose=["best"]).next()
     assert (spec.results / choice_file("scale")).stat().st_mtime_ns == kept
+
+
+def test_parameters_of_a_later_stage_keep_the_order_of_the_file(tmp_path: Path) -> None:
+    """A choice is JSON with sorted keys, and rows of a search are too."""
+    stages = STAGES.replace("{optimizer: [a, b], rate: [1e-3, 1e-2, 1e-1, 1]}", "{rate: [1e-3, 1], optimizer: [a, b]}")
+    spec = file(tmp_path, stages)
+    course = Course(spec, store(spec))
+    assert course.next() is not None
+    train(spec, expand(course.known))
+    part = course.next()
+    assert part is not None
+    assert [list(trial.parameters) for trial in expand(part)][:1] == [["rate", "optimizer"]]

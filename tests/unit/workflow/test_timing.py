@@ -36,11 +36,13 @@ DIVERGED = (3, 4)
 def test_the_time_that_fused_trials_took_is_no_estimate_for_others(tmp_path: Path) -> None:
     spec = sweep(tmp_path, fused().replace("main(None", ALONE + "main(train"), count=3, packing="fused")
     places = [slot()]
-    Pool(spec, expand(spec)[:1], slots=places, store=FolderStore(spec.results)).run()
+    with Pool(FolderStore(spec.results)) as pool:
+        pool.run(spec, expand(spec)[:1], slots=places)
     spec.file.write_text(spec.file.read_text().replace("packing: fused", "packing: sequential"))
     spec = load(spec.file)
     assert plan_on(spec, places).seconds_per_trial is None
-    Pool(spec, expand(spec)[1:2], slots=places, store=FolderStore(spec.results)).run()
+    with Pool(FolderStore(spec.results)) as pool:
+        pool.run(spec, expand(spec)[1:2], slots=places)
     assert plan_on(spec, places).seconds_per_trial is not None
 
 

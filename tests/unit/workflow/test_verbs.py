@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from kgen.backends.local.pool import Event
+from kgen.backends.local.events import Event
 from kgen.errors import InputError, InterruptedRunError, MissingExtraError, StoreError
 from kgen.sweep import SweepSpec, load
 from kgen.workflow.collect import collect_sweep
