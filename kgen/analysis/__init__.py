@@ -6,7 +6,7 @@ right-censored, never a slow success (:mod:`kgen.analysis.survival`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import pandas as pd
@@ -18,14 +18,15 @@ from kgen.analysis.curves import along_training, curves_of
 from kgen.analysis.figures import FigureData, by_parameter, extremes
 from kgen.analysis.measure import Measure, choose_measures
 from kgen.analysis.outcomes import COMPLETE, Mark, Status
-from kgen.analysis.parts import merged
-from kgen.analysis.points import Point, lay_out
+from kgen.analysis.parts import longest, merged, scales_of
+from kgen.analysis.points import Grid, Point, lay_out
 from kgen.analysis.predicted import Prediction, predict, with_predicted_seconds
 from kgen.analysis.ranking import ranking
 from kgen.analysis.recommend import Recommendation, point_of, recommend, sureness
-from kgen.analysis.roles import Roles, assign_roles
+from kgen.analysis.roles import NO_SCALES, Roles, Scale, assign_roles
 from kgen.analysis.scaling import Scaling, by_size, scaling
 from kgen.analysis.summary import point_table, summarise
+from kgen.analysis.told import Told
 from kgen.analysis.valley import Valley, valleys
 from kgen.choice import Choice
 from kgen.names import DEFAULT_STAGE
@@ -98,9 +99,11 @@ def analyse_stages(
             curves,
             name=own[0].name,
             objective=own[0].objective,
-            budget=max((part.budget for part in own), key=lambda budget: budget.steps or 0),
+            budget=longest(own),
             stage=stage,
             taken=taken.get(stage),
+            told=Told.of(own, trials, curves),
+            scales=scales_of(own),
         )
         for stage, own in stages.items()
     )
@@ -115,23 +118,30 @@ def analyse(
     budget: Budget,
     stage: str = DEFAULT_STAGE,
     taken: Choice | None = None,
+    told: Told | None = None,
+    scales: Mapping[str, Scale] = NO_SCALES,
 ) -> Analysis:
     """Analyse one stage: ``trials`` has a line for every expected trial in the sweep's order, ``curves`` is long;
-    ``taken`` is what it took from an earlier one.
+    ``taken`` is what it took from an earlier one, ``told`` what a search by bisection was told, where one asked for its
+    trials, ``scales`` how the axes of a search's ranges are divided.
 
     Never fails for what trials did or did not do: with none, or none that worked, the tables and the answer say so.
     """
     trials = trials.reset_index(drop=True)
-    roles = by_size(assign_roles(trials))
+    roles = by_size(assign_roles(trials, scales), trials)
     prediction = predict(trials)
     choice = choose_measures(trials, objective, budget, prediction)
     timed = trials if prediction is None else with_predicted_seconds(trials)
     grids = tuple(lay_out(timed, roles, measure) for measure in choice.measures)
-    found = [valleys(grid) for grid in grids]
+    found = [valleys(grid, told) for grid in grids]
     known = sureness(grids[0], found[0])
     recommended = recommend(grids[0], found[0], known)
     figures: list[FigureData] = []
     for grid, lines in zip(grids, found, strict=True):
+        if _is_one_each(grid):
+            across = lay_out(timed, replace(roles, x=roles.group, group=None), grid.measure)
+            figures.append(by_parameter(across, valleys(across)))
+            continue
         figures.append(by_parameter(grid, lines))
         if any(len(points) > 1 for points in grid.columns().values()):
             figures.append(extremes(grid, lines))
@@ -141,7 +151,7 @@ def analyse(
     along = curves_of(curves, trials, _picks(found[0], recommended), objective, budget)
     ranks = None if objective.is_time else ranking(along, grids[0], found[0])
     said = (*advice(grids[0], recommended, known), *ranked_sentences(ranks, grids[0], along))
-    replies = answer(trials, grids[0], found[0], recommended, said)
+    replies = answer(trials, grids[0], found[0], recommended, said, known)
     if growing is not None:
         sizes = [grids[0].label(code) for code in grids[0].lines]
         replies = replace(
@@ -168,6 +178,11 @@ def analyse(
         ranking=ranks,
         scaling=growing,
     )
+
+
+def _is_one_each(grid: Grid) -> bool:
+    """Whether each line is one value on x, its own choice: then the lines are what there is to compare."""
+    return len(grid.lines) > 1 and grid.roles.x is not None and all(len(points) == 1 for points in grid.lines.values())
 
 
 def _picks(found: tuple[Valley, ...], recommended: tuple[Recommendation, ...]) -> dict[int, Point]:

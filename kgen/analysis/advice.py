@@ -82,12 +82,18 @@ def _overall(grid: Grid, found: Sequence[Recommendation], known: Confidence | No
             f"{few} can't decide which {group.name} is {grid.measure.first}: by resampled residuals it is {said}, and "
             "other seeds may order them otherwise."
         ]
-    seeds, first = grid.roles.seeds, order[0]
+    first = order[0]
     what = f"Each at its best, the {grid.measure.first} {group.name} is {said} of the resamples of the seeds"
-    alone = f"by each seed alone it is {labels[first]} in {number(known.alone.get(first, 0.0) * seeds, 3)} of {seeds}"
-    if known.first[first] >= SETTLED:
-        return [f"{what}; {alone}."]
-    return [f"{what}, so {seeds} seeds do not decide it; {alone}."]
+    undecided = "" if known.first[first] >= SETTLED else f", so {known.seeds} seeds do not decide it"
+    return [f"{what}{undecided}{_alone(known, first, labels[first])}."]
+
+
+def _alone(known: Confidence, first: int, label: str) -> str:
+    """By the seeds that every group has a result of at its best."""
+    if not known.judged:
+        return ""
+    of = f"{known.judged}" if known.judged == known.seeds else f"the {known.judged} that all have a result of"
+    return f"; by each seed alone it is {label} in {number(known.alone.get(first, 0.0) * known.judged, 3)} of {of}"
 
 
 def _shared(grid: Grid, found: Sequence[Recommendation]) -> list[str]:
@@ -116,25 +122,29 @@ def ranked_sentences(ranking: pd.DataFrame | None, grid: Grid, found: Curves) ->
         return ()
     names = [str(name) for name in ranking.columns]
     own, best = names[0], "highest" if found.sign < 0 else "lowest"
-    label = {value: group.described(code) for code, value in enumerate(group.values)}
     rows: list[dict[str, Any]] = [
         {str(name): value for name, value in row.items()} for row in ranking.to_dict("records")
     ]
+    # In a table a group without the parameter is some kind of null.
+    label = {value: group.described(code) for code, value in enumerate(group.values)}
+    labels = [label[None if pd.isna(row[own]) else row[own]] for row in rows]
     said = []
     for column, word in ((best, f"{best} {found.metric}"), *((name, _first_at(name)) for name in names)):
-        known = [row for row in rows if word and not pd.isna(row[column])]
+        known = [place for place, row in enumerate(rows) if word and not pd.isna(row[column])]
         if known:
-            row = min(known, key=lambda row: row["rank_high"] if column == best else row[column])
-            said.append(f"{word}: {label[row[own]]} ({number(float(row[column]))})")
-    steady = [row for row in rows if not pd.isna(row["dispersion_across_time"])]
+            row = min(known, key=lambda place: rows[place]["rank_high" if column == best else column])
+            said.append(f"{word}: {labels[row]} ({number(float(rows[row][column]))})")
+    steady = [place for place, row in enumerate(rows) if not pd.isna(row["rank_stable"])]
     if steady:
-        row = min(steady, key=lambda row: row["rank_stable"])
-        spread = number(float(row["dispersion_across_time"]), 2)
-        said.append(f"steadiest: {label[row[own]]} (changes between evaluations spread by {spread})")
+        row = min(steady, key=lambda place: rows[place]["rank_stable"])
+        spread = number(float(rows[row]["dispersion_across_time"]), 2)
+        level = next(name.removeprefix("steps_to_") for name in names if _first_at(name))
+        of = "" if len(steady) == len(rows) else f" of those that get to {level}"
+        said.append(f"steadiest{of}: {labels[row]} (changes between evaluations spread by {spread})")
     if not said:
         return ()
     text = "; ".join(said)
-    first = listing([label[row[own]] for row in rows if row["rank"] == 1])
+    first = listing([name for name, row in zip(labels, rows, strict=True) if row["rank"] == 1])
     return (f"{text[:1].upper()}{text[1:]}. By all of these together: {first}.",)
 
 

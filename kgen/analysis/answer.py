@@ -8,6 +8,8 @@ from typing import Final
 
 import pandas as pd
 
+from kgen.analysis.confidence import Confidence, Resampled
+from kgen.analysis.extent import coverage, edges, ties
 from kgen.analysis.outcomes import COMPLETE, COUNTED, Mark, Status
 from kgen.analysis.points import Grid, Point
 from kgen.analysis.recommend import Recommendation
@@ -74,8 +76,10 @@ def answer(
     found: tuple[Valley, ...],
     recommended: tuple[Recommendation, ...],
     advice: tuple[str, ...],
+    known: Confidence | None = None,
 ) -> Answer:
-    """Which is best per group and overall, what works, and how far to trust it; ``advice`` is what to make of it."""
+    """Which is best per group and overall, what works, and how far to trust it; ``advice`` is what to make of it, by
+    the resamples ``known``."""
     order = ranked(found, grid.measure.sign)
     roles = grid.roles
     by_code = {one.code: one for one in recommended}
@@ -85,10 +89,11 @@ def answer(
         sentences=(
             *counts(trials, grid),
             *advice,
-            *_coverage(grid, found),
-            *_ties(grid, order),
-            *_edges(grid, order),
-            *_order(grid, order),
+            *coverage(grid, found),
+            *ties(grid, order),
+            *edges(grid, order),
+            # Resampled seeds say it already, and better: whether two intervals overlap asks for more than is needed.
+            *(() if known is not None and known.by is Resampled.SEEDS else _order(grid, order)),
             *_single(grid),
             *_noise(grid, found),
         ),
@@ -153,7 +158,7 @@ def _headline(trials: pd.DataFrame, grid: Grid, order: tuple[Valley, ...]) -> st
     if not any(run.mark in COUNTED for run in grid.runs):
         return f"No trial has a value of {measure.label}."
     if not measure.is_time:
-        return "Nothing worked: half or more of the runs diverged at every point."
+        return "Nothing worked: more than half of the runs diverged at every point."
     cap = f"{measure.said(measure.cap)}" if measure.cap is not None and grid.cap_binds else "the budget"
     reached = sum(run.mark is Mark.MEASURED for run in grid.runs)
     who = "No trial" if reached == 0 else f"Only {plural(reached, 'trial')}, nowhere half of a point's,"
@@ -206,51 +211,6 @@ def counts(trials: pd.DataFrame, grid: Grid) -> list[str]:
     if without and without == complete and reported:
         said.append(f"Metrics that trials reported: {listing(reported, 12)}.")
     return said
-
-
-def _coverage(grid: Grid, found: tuple[Valley, ...]) -> list[str]:
-    x = grid.roles.x
-    if x is None or not grid.measure.is_time or not any(valley.working for valley in found):
-        return []
-    columns = {code: points for code, points in grid.columns().items() if x.values[code] is not None}
-    some = [x.labels[code] for code, points in columns.items() if any(point.works for point in points)]
-    ends = f" ({some[0]} to {some[-1]})" if len(some) > 1 and grid.scale is not Scale.CATEGORY else ""
-    said = f"{len(some)} of the {len(columns)} values of {x.name} work"
-    if grid.roles.group is None:
-        return [f"{said}{ends}."]
-    every = [
-        x.labels[code]
-        for code, points in columns.items()
-        if len(points) == len(found) and all(point.works for point in points)
-    ]
-    everyone = "both" if len(found) == _PAIR else f"all {len(found)}"
-    universal = f"{len(every)} for {everyone} ({listing(every)})" if every else f"none works for {everyone}"
-    return [f"{said} for at least one {grid.roles.group.name}{ends}; {universal}."]
-
-
-def _ties(grid: Grid, order: tuple[Valley, ...]) -> list[str]:
-    tied = [f"{valley.label} ({valley.tied} more)" for valley in order if valley.tied]
-    if not tied or grid.roles.x is None:
-        return []
-    middle = "first" if grid.scale is Scale.CATEGORY else "one nearest the middle of the working band"
-    return [f"Several values of {grid.roles.x.name} do equally well for {listing(tied)}; the {middle} is named."]
-
-
-def _edges(grid: Grid, order: tuple[Valley, ...]) -> list[str]:
-    """Bests that are risky, because the next value does not work, or unfinished, because none further was tried."""
-    risky: list[str] = []
-    last: list[str] = []
-    for valley in order:
-        best, band = valley.best, valley.band
-        if best is None or band is None or best.x not in (band.low, band.high) or len(valley.points) == 1:
-            continue
-        name = f"{valley.label} ({grid.x_labels[best.x]})" if grid.roles.group is not None else grid.x_labels[best.x]
-        placed = [point.x for point in valley.points if math.isfinite(point.position)]
-        (last if best.x in (placed[0], placed[-1]) else risky).append(name)
-    said = [f"The best lies at the edge of the working band, one step from failure: {listing(risky)}."] if risky else []
-    return said + (
-        [f"The best is the outermost value tried, better ones may lie beyond: {listing(last)}."] if last else []
-    )
 
 
 def _order(grid: Grid, order: tuple[Valley, ...]) -> list[str]:

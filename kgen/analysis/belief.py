@@ -9,7 +9,7 @@ does not diverge). All such valleys on a fine mesh are weighed by how well they 
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,7 +18,7 @@ import numpy.typing as npt
 from scipy.special import expit, log_ndtr
 from scipy.stats import qmc
 
-from kgen.search.evidence import Kind
+from kgen.analysis.evidence import Kind
 
 Floats = npt.NDArray[np.float64]
 
@@ -59,7 +59,7 @@ class Observation:
     """Logarithm to base 10 of the rate."""
     kind: Kind
     at: float
-    """As in :class:`kgen.search.evidence.Evidence`."""
+    """As in :class:`kgen.analysis.evidence.Evidence`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -103,28 +103,43 @@ class Belief:
     def cost(self, places: Floats) -> Floats:
         """How many decades longer than the shortest training is expected to take there; at most one, which is also what
         breaking down costs."""
-        above, breaks, weights = self._at(places)
+        _, above, breaks, weights = self._at(places)
         return np.asarray((np.minimum(above, 1.0) + breaks) @ weights)
 
     def regret(self, place: float) -> float:
         """By what share the best is expected to be shorter than the time at that place: at the most a further trial can
         better it by so much."""
-        above, breaks, weights = self._at(np.array([place]))
+        _, above, breaks, weights = self._at(np.array([place]))
         return float(((1 - 10 ** -(above + breaks)) @ weights)[0])
 
-    def _at(self, places: Floats) -> tuple[Floats, Floats, Floats]:
-        """Of the weightiest valleys: how far above its floor each one is at the places, how likely training breaks
-        down, and its weight."""
+    def expected(self, places: Floats) -> Floats:
+        """Logarithm of the time that training is expected to take there, breaking down counting as a decade more."""
+        floors, above, breaks, weights = self._at(places)
+        return np.asarray((floors + np.minimum(above, 1.0) + breaks) @ weights)
+
+    def drawn(self, number: int) -> Iterator[Callable[[Floats], Floats]]:
+        """So many valleys as likely as they are believed, each as :meth:`expected` is of all; always the same ones."""
+        part, weights = self._weightiest()
+        order = np.random.default_rng(0).permutation(number)
+        chosen = np.searchsorted(np.cumsum(weights), (np.arange(number) + 0.5) / number)
+        return (functools.partial(_alone, part, int(one)) for one in chosen[order])
+
+    def _at(self, places: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+        """Of the weightiest valleys: the floor of each, how far above it the places are, how likely training breaks
+        down there, and its weight."""
+        part, weights = self._weightiest()
+        above = np.stack([_above(part, place) for place in places.tolist()])
+        breaks = expit((places[:, None] - part.edge) / _BLUR)
+        return part.floor, above, breaks, weights
+
+    def _weightiest(self) -> tuple[_Mesh, Floats]:
         most = min(_MOST, len(self.weights) - 1)
         chosen = np.argpartition(-self.weights, most)[:most]
         mesh = self.mesh
         part = _Mesh(mesh.centres, *(
             array[chosen] for array in (mesh.best, mesh.floor, mesh.slope, mesh.bend, mesh.rise, mesh.edge)
         ))  # fmt: skip
-        weights = self.weights[chosen] / self.weights[chosen].sum()
-        above = np.stack([_above(part, place) for place in places.tolist()])
-        breaks = expit((places[:, None] - part.edge) / _BLUR)
-        return above, breaks, weights
+        return part, self.weights[chosen] / self.weights[chosen].sum()
 
 
 @functools.lru_cache(maxsize=16)
@@ -143,10 +158,19 @@ def _mesh(low: float, high: float, cap: float, floor: float) -> _Mesh:
     return _Mesh(centres, best, depth, slope[shape], bend[shape], rise[shape], best + edge[shape])
 
 
-def _above(mesh: _Mesh, place: float) -> Floats:
+def _above(mesh: _Mesh, place: float | Floats) -> Floats:
     below = mesh.best - place
     low = mesh.slope * below**2 / (np.abs(below) + mesh.bend)
     return np.asarray(np.where(below > 0, low, mesh.rise * below**2))
+
+
+def _alone(mesh: _Mesh, one: int, places: Floats) -> Floats:
+    """The logarithm of time in one valley, as :meth:`Belief.expected` is of all of them."""
+    valley = _Mesh(mesh.centres, *(
+        array[one] for array in (mesh.best, mesh.floor, mesh.slope, mesh.bend, mesh.rise, mesh.edge)
+    ))  # fmt: skip
+    breaks = expit((places - valley.edge) / _BLUR)
+    return np.asarray(valley.floor + np.minimum(_above(valley, places), 1.0) + breaks)
 
 
 @functools.lru_cache(maxsize=256)

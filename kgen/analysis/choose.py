@@ -8,34 +8,35 @@ from types import MappingProxyType
 import numpy as np
 import pandas as pd
 
+from kgen.analysis.line import Line
 from kgen.analysis.measure import choose_measures
 from kgen.analysis.outcomes import COMPLETE, Mark
-from kgen.analysis.parts import merged
+from kgen.analysis.parts import longest, merged
 from kgen.analysis.points import Grid
-from kgen.analysis.recommend import point_of, written
+from kgen.analysis.recommend import point_of
 from kgen.analysis.roles import plain
 from kgen.analysis.settings import SettingLine, along_of, cost_of_line, label_of, laid_out, part_of, point_at
 from kgen.analysis.text import listing, plural
 from kgen.choice import Choice, Chosen
 from kgen.results.rows import PARAMETER_PREFIX
-from kgen.spec import Value
+from kgen.spec import Value, written
 from kgen.sweep import SweepSpec
 from kgen.sweep.sweepspec import From, Stage
 
 
-def choose(stage: Stage, source: SweepSpec | Sequence[SweepSpec], trials: pd.DataFrame) -> Choice:
+def choose(stage: Stage, source: SweepSpec | Sequence[SweepSpec], trials: pd.DataFrame, curves: pd.DataFrame) -> Choice:
     """What ``stage`` is given by the results of an earlier one: of each group the point that is recommended.
 
-    ``source`` are the earlier stage's parts, ``trials`` the lines of the trials' table that are theirs. It is what a
-    page and ``kgen recommend`` say of the same trials. Groups that give nothing are in ``without``; it does not fail
-    for what trials lack.
+    ``source`` are the earlier stage's parts, ``trials`` the lines of the trials' table that are theirs, ``curves`` is
+    long. It is what a page and ``kgen recommend`` say of the same trials. Groups that give nothing are in ``without``;
+    it does not fail for what trials lack.
     """
     asked = stage.source
     assert asked is not None, "a stage with `from`"
     parts = (source,) if isinstance(source, SweepSpec) else tuple(source)
     known = _where(asked, merged(parts, trials))
-    measure = choose_measures(known, asked.objective, parts[0].budget).measures[0]
-    grid, lines, _ = laid_out(parts, known, measure, along_of(known, asked.per, asked.along))
+    measure = choose_measures(known, asked.objective, longest(parts)).measures[0]
+    grid, lines, _ = laid_out(parts, known, curves, measure, along_of(parts, known, asked.per, asked.along))
     groups: dict[str, list[SettingLine]] = {}
     for line in lines:
         groups.setdefault(label_of(part_of(line.setting, asked.per)), []).append(line)
@@ -55,7 +56,7 @@ def choose(stage: Stage, source: SweepSpec | Sequence[SweepSpec], trials: pd.Dat
         stage=stage.name,
         source=parts[0].stage,
         asked=asked.to_json(),
-        rule=_rule(grid, joined=any(line.valley.line.joined for line in lines)),
+        rule=_rule(grid, [line.valley.line for line in lines]),
         chosen=tuple(_chosen(asked, parts, grid, bests[label]) for label in groups if label in taken),
         without=MappingProxyType(without),
         missing=tuple(known.loc[~known["status"].isin(COMPLETE), "trial"].tolist()),
@@ -113,13 +114,15 @@ def _nothing(grid: Grid, lines: Sequence[SettingLine]) -> str:
     return f"{where} works, of {plural(len(points), 'point')}: {said}"
 
 
-def _rule(grid: Grid, *, joined: bool) -> str:
+def _rule(grid: Grid, lines: Sequence[Line]) -> str:
     """How the best is found, in words."""
     best = "smallest" if grid.measure.sign > 0 else "greatest"
-    over = f" over {grid.roles.seeds} seeds" if grid.roles.seeds > 1 else ""
-    if not joined or grid.roles.x is None:
+    seeds = len({run.seed for run in grid.runs if run.counts})
+    over = f" over {seeds} seeds" if seeds > 1 else ""
+    if grid.roles.x is None or not any(line.joined for line in lines):
         return f"the {best} median of {grid.measure.label}{over}"
+    believed = " and what the search believes" if any(line.belief is not None for line in lines) else ""
     return (
-        f"the {best} {grid.measure.label}{over}, smoothed along {grid.roles.x.name} by a cubic smoothing spline, among "
-        "the values that were tried and work in at least half of their runs"
+        f"the {best} {grid.measure.label}{over}, smoothed along {grid.roles.x.name} by a cubic smoothing spline"
+        f"{believed}, among the values that were tried and work in at least half of their runs"
     )

@@ -14,6 +14,7 @@ import pandas as pd
 
 from kgen.analysis.measure import Measure
 from kgen.analysis.published import WORKS, Optimizer, Size, Work
+from kgen.analysis.regret import Kept
 from kgen.analysis.text import listing, number, plural
 
 if TYPE_CHECKING:
@@ -145,8 +146,12 @@ def _accuracies(work: Work, analysis: Analysis) -> Beside | None:
     known = [name for name, value in shown.items() if value is not None]
     ours = sorted(known, key=lambda name: -(shown[name] or 0.0))
     theirs = sorted(known, key=lambda name: -(work.optimizers[name].accuracy or 0.0))
-    said = f"From the highest to the lowest: {listing(ours, 12)}; published: {listing(theirs, 12)}."
-    return Beside(analysis.stage, measure.label, pd.DataFrame(rows), (said,) if known else ())
+    said = [f"From the highest to the lowest: {listing(ours, 12)}; published: {listing(theirs, 12)}."] if known else []
+    elsewhere = {name: at for name in shown if (at := work.optimizers[name].accuracy_at) is not None}
+    if elsewhere:
+        rates = listing([f"{name} at {number(at)}, not at its fastest rate" for name, at in elsewhere.items()])
+        said.append(f"Published of {rates}.")
+    return Beside(analysis.stage, measure.label, pd.DataFrame(rows), tuple(said))
 
 
 # -- result 4: how it grows ---------------------------------------------------------------------------------------
@@ -190,12 +195,26 @@ def _growth(measure: Measure) -> str:
 
 
 def _kept_said(work: Work, analysis: Analysis) -> tuple[str, ...]:
-    kept = None if analysis.scaling is None else analysis.scaling.growths[0].kept
+    first = None if analysis.scaling is None else analysis.scaling.growths[0]
+    kept = None if first is None else first.kept
     theirs = f"{number(100 * work.regret_mean, 2)} % on average and {number(100 * work.regret_worst, 2)} % at worst"
-    if kept is None or kept.mean is None or kept.worst is None or kept.worst.regret is None:
+    if first is None or kept is None or not kept.larger:
         return (f"Keeping the choice of the smallest size cost {theirs} there.",)
-    ours = f"{number(100 * kept.mean, 2)} % on average and {number(100 * kept.worst.regret, 2)} % at worst"
-    return (f"Keeping the choice of the smallest size costs {ours} here; published: {theirs}.",)
+    what, there = "the choice of the smallest size", "published"
+    if kept.source:
+        what, there = f"the choice of stage {kept.source}", "published, of the smallest size's choice"
+    return (f"Keeping {what} {_kept_cost(first.measure, kept)} here; {there}: {theirs}.",)
+
+
+def _kept_cost(measure: Measure, kept: Kept) -> str:
+    """Of a time in per cent; of a metric, which has no zero to count from, as it is."""
+    fails = "does not get there" if measure.is_time else "has no value"
+    if kept.mean is None or kept.worst is None or kept.worst.regret is None:
+        return f"{fails} at any of {plural(len(kept.larger), 'larger size')}"
+    costs = (kept.mean, kept.worst.regret)
+    mean, worst = (f"{number(100 * cost, 2)} %" if measure.is_time else number(cost, 2) for cost in costs)
+    ours = f"{'costs' if measure.is_time else 'stays behind the best by'} {mean} on average and {worst} at worst"
+    return f"{ours}, and {fails} at {len(kept.lost)} of {len(kept.larger)} larger sizes" if kept.lost else ours
 
 
 def _nearest(sizes: Mapping[float, Size], rate: float) -> float | None:

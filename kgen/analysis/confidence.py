@@ -1,13 +1,15 @@
 """How sure a choice is: what it would have been with other seeds, by the bootstrap.
 
-With repeats whole seeds are resampled, the same ones for every line, because trials of one seed share their batches and
-first weights. Up to five seeds, all resamples that there are are gone through with their probabilities, so that nothing
-is left to chance (N. I. Fisher, P. Hall (1991), "Bootstrap algorithms for small samples", J. Stat. Plan. Inference 27,
-157-169); beyond that 200 are drawn. A few seeds make it too sure of itself, for what none of them shows is in no
-resample; so it is also found which line is first by each seed alone. With a single seed only what runs differ from the
-smoothed line by can be resampled (A. C. Davison, D. V. Hinkley (1997), "Bootstrap Methods and their Application", ch.
-7.6). That shows the noise of single runs, and nothing of what another seed would change in all of them; it is said
-wherever it is shown.
+With repeats whole seeds are resampled (:mod:`kgen.analysis.resample`), the same ones for every line, because trials of
+one seed share their batches and first weights. Resamples in which none of a line's seeds has a run at its best (it
+crashed, or did not run yet) say nothing of that line and are left out. A few seeds make it too sure of itself, for what
+none of them shows is in no resample: so intervals are wider than the percentiles, and it is also found which line is
+first by each seed alone. Simulated, with noise of single runs and noise that all runs of a seed share, an interval
+holds the truth in 94 % of the cases with 2, 3 and 5 seeds; plain percentiles do in 51, 68 and 78 %.
+
+With a single seed only what runs differ from the smoothed line by can be resampled (A. C. Davison, D. V. Hinkley
+(1997), "Bootstrap Methods and their Application", ch. 7.6). That shows the noise of single runs, and nothing of what
+another seed would change in all of them; it is said wherever it is shown.
 """
 
 from __future__ import annotations
@@ -17,25 +19,22 @@ import math
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations_with_replacement
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from kgen.analysis.line import Line
-from kgen.analysis.smooth import NOISE, Floats, SmoothedValley, leverage
+from kgen.analysis.resample import DRAWN, interval, multiplicities, widening
+from kgen.analysis.smooth import NOISE, Floats, Lean, SmoothedValley, leverage
 
-DRAWN: Final = 200
-"""Resamples, where not all of them are gone through."""
 _MOST_FITS: Final = 6000
 """Of all lines together: about five seconds. With more lines there are fewer resamples."""
 _LEAST: Final = 20
 """Fewer resamples say nothing."""
-_EXACT: Final = 5
-"""Seeds up to which they are: 126 resamples."""
+_PAIR: Final = 2
 _FEW: Final = 6
 """Residuals below this number say too little of the noise: the usual one stands in."""
-_ENDS: Final = (0.025, 0.975)
 
 
 class Resampled(enum.StrEnum):
@@ -50,7 +49,7 @@ class Sureness:
     """Of one line."""
 
     low: float | None
-    """Ends of the 95 % interval of the smoothed cost at the best position, by percentiles; ``None``: no bound."""
+    """Ends of the 95 % interval of the smoothed cost at the best position; ``None``: no bound."""
     high: float | None
     safe: float
     """Share of the resamples in which the best position lies in the safe band."""
@@ -70,7 +69,12 @@ class Confidence:
     first: Mapping[int, float]
     """Share of the resamples in which a line has the smallest best; equals share it."""
     alone: Mapping[int, float]
-    """The same of the seeds, each by itself: what to expect of one more. Empty where seeds are not resampled."""
+    """The same of the seeds, each by itself: what to expect of one more. Of those that every line has a run of at its
+    best; empty where there are none, and where seeds are not resampled."""
+    judged: int
+    """How many seeds these are."""
+    seeds: int
+    """How many there are of which any run counts."""
 
 
 def confidence(lines: Mapping[int, Line], fits: Mapping[int, SmoothedValley]) -> Confidence | None:
@@ -80,52 +84,73 @@ def confidence(lines: Mapping[int, Line], fits: Mapping[int, SmoothedValley]) ->
     if not alive or draws < _LEAST:
         return None
     by = Resampled.SEEDS if all(line.repeated(fits[group]) for group, line in alive.items()) else Resampled.RESIDUALS
+    seeds = np.unique(np.concatenate([line.seeds for line in alive.values()]))
+    has = {group: _at_best(line, fits[group], seeds) for group, line in alive.items()}
+    judged = np.logical_and.reduce(list(has.values()))
     if by is Resampled.SEEDS:
-        chances, drawn = _by_seed(alive, draws)
-        alone = _alone(alive)
+        chances, drawn = _by_seed(alive, seeds, has, draws)
+        alone = _alone(alive, seeds[judged])
     elif any(not line.joined for line in alive.values()):
         return None  # single runs of categories: there is nothing to resample
+    elif any(not _is_smoothed(line, fits[group]) for group, line in alive.items()):
+        return None
     else:
         chances, drawn = _by_residual(alive, fits, draws)
         alone = {}
-    sure = {group: _sureness(fits[group], drawn[group], chances) for group in alive}
-    return Confidence(by, len(chances), sure, _first(drawn, chances), alone)
+    wider = {group: widening(int(has[group].sum())) if by is Resampled.SEEDS else 1.0 for group in alive}
+    sure = {group: _sureness(fits[group], drawn[group], chances, wider[group]) for group in alive}
+    return Confidence(by, len(chances), sure, _first(drawn, chances), alone, int(judged.sum()), len(seeds))
 
 
-def _by_seed(lines: Mapping[int, Line], draws: int) -> tuple[Floats, dict[int, list[SmoothedValley]]]:
-    seeds = np.unique(np.concatenate([line.seeds for line in lines.values()]))
-    counts, chances = _multiplicities(len(seeds), draws)
+def _is_smoothed(line: Line, fit: SmoothedValley) -> bool:
+    """Whether single runs can differ from their fit: through one or two values goes a line that has no residuals."""
+    return line.belief is not None or int(fit.works.sum()) > _PAIR
+
+
+def _at_best(line: Line, fit: SmoothedValley, seeds: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Which of the seeds the line has a run of at its best position."""
+    return np.isin(seeds, line.seeds[line.positions == fit.positions[fit.best or 0]])
+
+
+def _by_seed(
+    lines: Mapping[int, Line],
+    seeds: npt.NDArray[np.int64],
+    has: Mapping[int, npt.NDArray[np.bool_]],
+    draws: int,
+) -> tuple[Floats, dict[int, list[SmoothedValley]]]:
+    counts, chances = multiplicities(len(seeds), draws)
+    told = np.array([all(times[own].any() for own in has.values()) for times in counts])
+    if told.any():
+        counts, chances = [times for times, all_told in zip(counts, told, strict=True) if all_told], chances[told]
+        chances = chances / chances.sum()
     places = {group: np.searchsorted(seeds, line.seeds) for group, line in lines.items()}
     return chances, {
         group: [line.smoothed(weights=times[places[group]]) for times in counts] for group, line in lines.items()
     }
 
 
-def _alone(lines: Mapping[int, Line]) -> dict[int, float]:
-    seeds = np.unique(np.concatenate([line.seeds for line in lines.values()]))
+def _alone(lines: Mapping[int, Line], seeds: npt.NDArray[np.int64]) -> dict[int, float]:
+    if not len(seeds):
+        return {}
     fits = {g: [line.smoothed(weights=1.0 * (line.seeds == seed)) for seed in seeds] for g, line in lines.items()}
     return _first(fits, np.full(len(seeds), 1 / len(seeds)))
-
-
-def _multiplicities(seeds: int, draws: int) -> tuple[list[Floats], Floats]:
-    """How often each seed is in each resample, and the resample's probability."""
-    if seeds > _EXACT or draws < DRAWN:
-        drawn = np.random.default_rng(0).multinomial(seeds, np.full(seeds, 1 / seeds), draws).astype(float)
-        return list(drawn), np.full(draws, 1 / draws)
-    counts = [
-        np.bincount(chosen, minlength=seeds).astype(float)
-        for chosen in combinations_with_replacement(range(seeds), seeds)
-    ]
-    ways = [math.factorial(seeds) / math.prod(math.factorial(int(n)) for n in times) for times in counts]
-    return counts, np.array(ways) / seeds**seeds
 
 
 def _by_residual(
     lines: Mapping[int, Line], fits: Mapping[int, SmoothedValley], draws: int
 ) -> tuple[Floats, dict[int, list[SmoothedValley]]]:
     return np.full(draws, 1 / draws), {
-        group: [line.smoothed(costs) for costs in _redrawn(line, fits[group], draws)] for group, line in lines.items()
+        group: [
+            line.smoothed(costs, lean=lean)
+            for costs, lean in zip(_redrawn(line, fits[group], draws), _leans(line, draws), strict=True)
+        ]
+        for group, line in lines.items()
     }
+
+
+def _leans(line: Line, draws: int) -> Iterator[Lean | None]:
+    """What is believed, with its own doubts: another valley for each resample."""
+    return iter([None] * draws) if line.belief is None else line.belief.drawn(draws)
 
 
 def _redrawn(line: Line, fit: SmoothedValley, draws: int) -> Iterator[Floats]:
@@ -148,7 +173,7 @@ def _redrawn(line: Line, fit: SmoothedValley, draws: int) -> Iterator[Floats]:
         yield np.where(values > line.bounds, math.inf, values)
 
 
-def _sureness(fit: SmoothedValley, drawn: Sequence[SmoothedValley], chances: Floats) -> Sureness:
+def _sureness(fit: SmoothedValley, drawn: Sequence[SmoothedValley], chances: Floats, wider: float) -> Sureness:
     assert fit.best is not None
     at = fit.positions[fit.best]
     there = np.array([_cost(each, at) for each in drawn])
@@ -158,7 +183,7 @@ def _sureness(fit: SmoothedValley, drawn: Sequence[SmoothedValley], chances: Flo
         if each.best is not None:
             position = float(each.positions[each.best])
             best[position] = best.get(position, 0.0) + chance
-    low, high = (_quantile(there, chances, share) for share in _ENDS)
+    low, high = interval(float(fit.fitted[fit.best]), there, chances, wider, log=fit.log)
     safe = _sum(chances[np.isfinite(there) & (there <= limits)])
     return Sureness(low, high, safe, dict(sorted(best.items())))
 
@@ -169,12 +194,6 @@ def _cost(fit: SmoothedValley, position: float) -> float:
     if place == len(fit.positions) or fit.positions[place] != position or np.isnan(fit.fitted[place]):
         return math.inf
     return float(fit.fitted[place])
-
-
-def _quantile(values: Floats, chances: Floats, share: float) -> float | None:
-    order = np.argsort(values, kind="stable")
-    found = values[order][min(int(np.searchsorted(np.cumsum(chances[order]), share)), len(values) - 1)]
-    return float(found) if math.isfinite(found) else None
 
 
 def _first(drawn: Mapping[int, Sequence[SmoothedValley]], chances: Floats) -> dict[int, float]:

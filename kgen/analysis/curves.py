@@ -20,7 +20,12 @@ from kgen.analysis.valley import Valley, ranked
 from kgen.spec import Budget, Direction, Goal, Objective
 
 _RIBBON: Final = "from the lowest to the highest run"
+_CUT: Final = "What is worse than all lines after the first tenth of the training is cut off."
 _PAIR: Final = 2
+_BEGINNING: Final = 0.1
+"""Of the training: there the lines may be far from what they come to."""
+_GAIN: Final = 0.5
+"""Of the height: what is left of it without the beginning, where that is cut off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +100,10 @@ def _figure(found: Curves, grid: Grid, shown: Sequence[Valley], *, seconds: bool
     points = [point for line in series for piece in (*line.segments, *line.singles) for point in piece]
     if not points:
         return None
-    values = [y for _, y in points] + ([] if found.level is None else [found.level])
+    low, high = _shown(found, series)
+    values = [low, high, *([] if found.level is None else [found.level])]
+    cut = any(not low <= y <= high for line in series for piece in (*line.segments, *line.singles) for _, y in piece)
+    series = tuple(replace(line, dots=tuple(dot for dot in line.dots if _within(dot, low, high))) for line in series)
     x = grid.roles.x
     group = "group" if grid.roles.group is None else grid.roles.group.name
     where = "" if x is None else f", each {group} at its recommended {x.name}"
@@ -111,7 +119,7 @@ def _figure(found: Curves, grid: Grid, shown: Sequence[Valley], *, seconds: bool
     return FigureData(
         name="curves_seconds" if seconds else "curves",
         title=f"{found.metric} over {'counted seconds' if seconds else 'steps'}{where}",
-        caption=f"{caption}{level}.{clock}",
+        caption=f"{caption}{level}.{f' {_CUT}' if cut else ''}{clock}",
         x=Axis("counted seconds" if seconds else "steps", Scale.LINEAR, 0.0, 1.02 * max(x for x, _ in points) or 1.0),
         y=value_axis(found.metric, values, from_zero=False),
         series=series,
@@ -121,6 +129,23 @@ def _figure(found: Curves, grid: Grid, shown: Sequence[Valley], *, seconds: bool
         level=found.level,
         ribbon_label=_RIBBON if repeated else "",
     )
+
+
+def _shown(found: Curves, series: Sequence[Series]) -> tuple[float, float]:
+    """The ends of the values that are shown: all, or on the worse side only those of the lines after the beginning,
+    where the rest would take most of the height."""
+    pieces = [piece for line in series for piece in line.segments or line.singles]
+    first = _BEGINNING * max((x for piece in pieces for x, _ in piece), default=0.0)
+    late = [found.sign * y for piece in pieces for x, y in piece if x >= first]
+    every = [found.sign * y for line in series for piece in (*line.segments, *line.singles) for _, y in piece]
+    best, worst = min(every), max(every)
+    if late and max(late) - best < _GAIN * (worst - best):
+        worst = max(late)
+    return min(found.sign * best, found.sign * worst), max(found.sign * best, found.sign * worst)
+
+
+def _within(dot: Dot, low: float, high: float) -> bool:
+    return dot.y is None or low <= dot.y <= high
 
 
 def _series(found: Curves, valley: Valley, style: int, grid: Grid, *, seconds: bool) -> Series:
@@ -166,7 +191,8 @@ def _middle(
             continue
         values = np.array([value for _, value in at[step]] + [math.inf] * gone)
         finite = values[np.isfinite(values)]
-        y = float(np.median(np.where(np.isfinite(values), sign * values, math.inf)))
+        # Of two middle values the better one, as of every median.
+        y = float(np.sort(np.where(np.isfinite(values), sign * values, math.inf))[(len(values) - 1) // 2])
         x = float(np.median([second for second, _ in at[step]])) if seconds else step
         if math.isfinite(y) and math.isfinite(x) and len(finite) >= min(len(curves), _PAIR):
             middle.append((x, sign * y))

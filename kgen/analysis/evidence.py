@@ -19,7 +19,7 @@ from typing import Final
 import numpy as np
 
 from kgen.analysis.outcomes import Status
-from kgen.search.asked import Tried
+from kgen.analysis.tried import Tried
 from kgen.spec import SECONDS_TO_TARGET, Budget, Direction, Goal, Objective, Target
 
 STRETCH: Final = 9.0
@@ -155,3 +155,10 @@ def _of_values(complete: Sequence[Tried], objective: Objective) -> tuple[Evidenc
             share = _share((worst - value) / (worst - ideal)) if worst > ideal else 1.0
             out.append(Evidence(one, Kind.REACHED, -math.log10(share), flat=share <= _LEAST and worst > ideal))
     return tuple(out)
+
+
+def cap_of(seen: Sequence[Evidence], steps: int | None) -> float:
+    """Logarithm of the budget: of the file, or what the slowest trial took."""
+    if steps is not None and any(one.kind is not Kind.REACHED for one in seen):
+        return math.log10(steps)
+    return max((one.at for one in seen if one.kind is not Kind.DIVERGED), default=0.0)

@@ -14,7 +14,8 @@ from kgen.analysis.line import along_of, cost_of
 from kgen.analysis.outcomes import Mark
 from kgen.analysis.points import Grid, Point
 from kgen.analysis.roles import MOST_LINES, Kind, Scale
-from kgen.analysis.text import listing, plural
+from kgen.analysis.smooth import LEAN_RUNS
+from kgen.analysis.text import listing, plural, plurals
 from kgen.analysis.valley import Valley, ranked
 
 _SMOOTH: Final = "smoothed, thick in the safe band"
@@ -172,7 +173,8 @@ def _shown(grid: Grid, found: tuple[Valley, ...]) -> tuple[tuple[Valley, ...], t
     roles = grid.roles
     spread = [f"all values of {listing([parameter.name for parameter in roles.spread])}"] if roles.spread else []
     if roles.seeds > 1:
-        spread.append(f"{roles.seeds} seeds")
+        held = [len({run.seed for run in p.runs if run.counts}) for valley in shown for p in valley.points]
+        spread.append(plurals(held, "seed"))
     if spread:
         notes.append(f"Every point spans {listing(spread)}.")
     lost = [point for valley in found for point in valley.points if not math.isfinite(point.position)]
@@ -331,6 +333,11 @@ def _explained(grid: Grid, found: tuple[Valley, ...]) -> str:
             " The smooth line is a cubic smoothing spline of all runs, in which one without a value counts as one that "
             f"lies beyond {lost}; it is thick in the safe band, {cost_of(grid).safe}."
         )
+        if any(valley.line.belief is not None for valley in found):
+            joined += (
+                " It is the mean of that spline and of the valley that the search believes in, which counts as much as "
+                f"{LEAN_RUNS} runs."
+            )
     if not grid.measure.is_time:
         return f"{what}{joined} Runs without a value stand in the lanes above the axes, one lane for each group."
     return (

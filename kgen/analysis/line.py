@@ -5,20 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
+from kgen.analysis.belief import Belief
 from kgen.analysis.outcomes import Mark
 from kgen.analysis.points import Grid, Point
 from kgen.analysis.roles import Scale
-from kgen.analysis.smooth import WITHIN, Floats, SmoothedValley, separate, smooth
+from kgen.analysis.smooth import WITHIN, Floats, Lean, SmoothedValley, separate, smooth
+from kgen.analysis.told import Told
 
 _LINEAR_SPAN: Final = 2.0
 """A linear axis is smoothed as if it were so many decades wide."""
-_TRIPLE: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +86,18 @@ class Line:
     joined: bool
     """Whether neighbours on x mean anything."""
     log: bool
+    belief: Belief | None = None
+    """Of the search by bisection that asked for its trials."""
 
-    def smoothed(self, costs: Floats | None = None, weights: Floats | None = None) -> SmoothedValley:
-        """Its fit, or that of a resample: other costs, or how often each run counts."""
+    def smoothed(
+        self, costs: Floats | None = None, weights: Floats | None = None, lean: Lean | None = None
+    ) -> SmoothedValley:
+        """Its fit, or that of a resample: other costs, how often each run counts, one valley of the belief."""
         values = self.costs if costs is None else costs
         if not self.joined:
             return separate(self.positions, values, log=self.log, weights=weights)
-        return smooth(self.positions, values, cap=self.bounds, log=self.log, weights=weights)
+        expected = self.belief.expected if lean is None and self.belief is not None else lean
+        return smooth(self.positions, values, cap=self.bounds, log=self.log, weights=weights, lean=expected)
 
     def repeated(self, fit: SmoothedValley) -> bool:
         """Whether most positions have runs of several seeds, or those that decide: the best and the ones beside it."""
@@ -124,24 +129,18 @@ def along_of(grid: Grid) -> Along:
     placed = [] if x is None else sorted({position for position in x.positions if math.isfinite(position)})
     if x is None or x.scale is Scale.CATEGORY or len(placed) < 2:
         return Along(False, 0.0, 1.0)
-    log = x.scale is Scale.LOG or (len(placed) >= _TRIPLE and placed[0] > 0 and _by_factors(placed))
-    return Along(log, placed[0], (placed[-1] - placed[0]) / _LINEAR_SPAN)
+    return Along(x.scale is Scale.LOG, placed[0], (placed[-1] - placed[0]) / _LINEAR_SPAN)
 
 
-def _by_factors(placed: list[float]) -> bool:
-    """Whether the steps between values are more alike as factors than as differences."""
-    factors = np.array([math.log(b / a) for a, b in pairwise(placed)])
-    steps = np.diff(placed)
-    return bool(factors.std() / factors.mean() < steps.std() / steps.mean())
-
-
-def lines_of(grid: Grid) -> Mapping[int, Line]:
-    """Every line of the grid, by its code."""
+def lines_of(grid: Grid, told: Told | None = None) -> Mapping[int, Line]:
+    """Every line of the grid, by its code; ``told`` counts where it is of this grid's measure."""
     cost, along = cost_of(grid), along_of(grid)
-    return {group: _line(grid, group, points, cost, along) for group, points in grid.lines.items()}
+    fits = told is not None and along.log and cost.log and grid.measure.column == told.objective.metric
+    known = told if fits else None
+    return {group: _line(grid, group, points, cost, along, known) for group, points in grid.lines.items()}
 
 
-def _line(grid: Grid, group: int, points: tuple[Point, ...], cost: Cost, along: Along) -> Line:
+def _line(grid: Grid, group: int, points: tuple[Point, ...], cost: Cost, along: Along, told: Told | None) -> Line:
     placed = [point for point in points if math.isfinite(point.position)]
     joined = grid.scale is not Scale.CATEGORY and bool(placed)
     at = {point.x: along.of(point.position) if joined else float(point.x) for point in (placed if joined else points)}
@@ -159,4 +158,5 @@ def _line(grid: Grid, group: int, points: tuple[Point, ...], cost: Cost, along: 
         seeds=np.array([run.seed for _, run in runs], dtype=np.int64),
         joined=joined,
         log=cost.log,
+        belief=None if told is None or not joined else told.belief({run.trial: place for place, run in runs}),
     )

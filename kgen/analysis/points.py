@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -55,7 +53,8 @@ class Point:
 
     @property
     def median(self) -> float | None:
-        """Of the measure; ``None`` unless at least half of the counted runs have a value."""
+        """Of the measure, of two middle values the better one; ``None`` unless at least half of the counted runs have a
+        value."""
         return None if self.estimate is None else self.estimate.median
 
     @property
@@ -144,9 +143,6 @@ def _estimate(runs: Sequence[Run], measure: Measure) -> Estimate | None:
         return None
     times = np.array([run.stopped for run in counted])
     found = estimate(times, np.array([run.mark is Mark.MEASURED for run in counted]), measure.cap)
-    if not measure.is_time:  # nothing is censored: the ordinary median, a diverged run being worse than any value
-        middle = float(np.median(times))
-        found = dataclasses.replace(found, median=middle if math.isfinite(middle) else None)
     return found if measure.sign > 0 else _mirrored(found)
 
 

@@ -8,6 +8,9 @@ Reinforcement Learning Algorithms", ICLR, arXiv:1912.05663, of the metric as it 
 - drawdown: how far the metric falls below its best so far, at the worst (their long-term risk, with all of the weight
   on the largest drop); median over runs.
 - dispersion across runs: the interquartile range of the final values over repeats.
+
+A run that diverged is not steady however smooth it was until then: its first two are infinite. And a flat line is no
+merit of a group that does not learn: one whose median run misses the lower level has no rank of stability.
 """
 
 from __future__ import annotations
@@ -23,13 +26,15 @@ from kgen.analysis.curves import Curve, Curves
 from kgen.analysis.outcomes import Mark
 from kgen.analysis.points import Grid
 from kgen.analysis.smooth import Floats
+from kgen.analysis.summary import as_column
 from kgen.analysis.survival import estimate
 from kgen.analysis.text import number
 from kgen.analysis.valley import Valley
 from kgen.results.rows import PARAMETER_PREFIX
 
 LEVELS: Final = (0.9, 0.95)
-"""Of a metric that is a share; of any other so much of the way from where trainings begin to the best there is."""
+"""Of a share to be maximised, where a run gets to the first; of any other metric so much of the way from where
+trainings begin to the best there is."""
 _QUARTERS: Final = (25, 75)
 _LEAST_CHANGES: Final = 3
 
@@ -40,7 +45,9 @@ def ranking(found: Curves, grid: Grid, valleys: tuple[Valley, ...]) -> pd.DataFr
     ``steps_to_<level>`` is the median over runs of the first evaluation at which the level is reached, censored where
     it is not, with its 95 % interval and the share of the runs that reached it; ``seconds_to_<level>`` the same in
     counted seconds, where they are valid. ``highest`` (``lowest``) and ``final`` are medians over runs. ``rank`` orders
-    by the mean of three ranks: fast (the higher level, then the lower), high, and stable (dispersion across time).
+    by the mean of three ranks: fast (the higher level, then the lower), high, and stable (dispersion across time). A
+    group whose median run misses the lower level, diverged, or was evaluated too rarely has no ``rank_stable``, and in
+    the mean the one behind all others.
     """
     groups = {valley.group: found.groups[valley.group] for valley in valleys if found.groups.get(valley.group)}
     if not any(len(curve.values) > 1 for curves in groups.values() for curve in curves):
@@ -52,19 +59,25 @@ def ranking(found: Curves, grid: Grid, valleys: tuple[Valley, ...]) -> pd.DataFr
     by: dict[str, list[Any]] = {
         "rank_fast": speed,
         "rank_high": [_last(row[best], found.sign) for row in rows],
-        "rank_stable": [_last(row["dispersion_across_time"]) for row in rows],
+        "rank_stable": [_last(row["dispersion_across_time"] if _arrives(row, levels) else None) for row in rows],
     }
     for name, keys in by.items():
         for row, key in zip(rows, keys, strict=True):
             row[name] = 1 + sum(other < key for other in keys)
     means = [row["rank_fast"] + row["rank_high"] + row["rank_stable"] for row in rows]
-    for row, mean in zip(rows, means, strict=True):
+    for row, mean, stable in zip(rows, means, by["rank_stable"], strict=True):
         row["rank"] = 1 + sum(other < mean for other in means)
+        row["rank_stable"] = None if math.isinf(stable) else row["rank_stable"]
     keyed: list[dict[str, Any]] = [
         {**_keys(found, grid, group, row), **row} for group, row in zip(groups, rows, strict=True)
     ]
     keyed.sort(key=lambda row: (row["rank"], row["rank_high"], row["rank_fast"]))
-    return pd.DataFrame(keyed)
+    names = dict.fromkeys(name for row in keyed for name in row)
+    return pd.DataFrame({name: as_column([row[name] for row in keyed]) for name in names})
+
+
+def _arrives(row: Mapping[str, Any], levels: Mapping[str, float]) -> bool:
+    return row[f"steps_to_{next(iter(levels))}"] is not None
 
 
 def _keys(found: Curves, grid: Grid, group: int, row: Mapping[str, Any]) -> dict[str, Any]:
@@ -81,7 +94,7 @@ def _levels(curves: Sequence[Curve], sign: float) -> dict[str, float]:
     """Name → value."""
     values = np.concatenate([curve.values for curve in curves])
     values = values[np.isfinite(values)]
-    if values.size == 0 or (sign < 0 and values.min() >= 0 and values.max() <= 1):
+    if values.size == 0 or (sign < 0 and values.min() >= 0 and LEVELS[0] <= values.max() <= 1):
         return {number(level): level for level in LEVELS}
     begin = float(np.median([curve.values[0] for curve in curves if np.isfinite(curve.values[0])] or values))
     best = sign * float((sign * values).min())
@@ -96,8 +109,8 @@ def _row(curves: Sequence[Curve], levels: dict[str, float], found: Curves) -> di
             row |= _reached([curve.seconds for curve in curves], curves, level, found.sign, f"to_{name}", "seconds")
     finals = np.array([_worst_if_lost(curve, curve.values[-1], found.sign) for curve in curves])
     bests = np.array([_best(curve, found.sign) for curve in curves])
-    row["highest" if found.sign < 0 else "lowest"] = _median(bests)
-    row["final"] = _median(finals)
+    row["highest" if found.sign < 0 else "lowest"] = _median(bests, found.sign)
+    row["final"] = _median(finals, found.sign)
     row["dispersion_across_time"] = _median(np.array([_dispersion(curve) for curve in curves]))
     row["drawdown"] = _median(np.array([_drawdown(curve, found.sign) for curve in curves]))
     row["dispersion_across_runs"] = _spread(finals) if len(curves) > 1 else None
@@ -133,6 +146,8 @@ def _best(curve: Curve, sign: float) -> float:
 
 
 def _dispersion(curve: Curve) -> float:
+    if curve.mark is Mark.DIVERGED:
+        return math.inf
     changes = np.diff(curve.values)
     late = changes[len(changes) // 2 :]
     late = late[np.isfinite(late)]
@@ -140,6 +155,8 @@ def _dispersion(curve: Curve) -> float:
 
 
 def _drawdown(curve: Curve, sign: float) -> float:
+    if curve.mark is Mark.DIVERGED:
+        return math.inf
     costs = sign * curve.values[np.isfinite(curve.values)]
     return float((costs - np.minimum.accumulate(costs)).max()) if costs.size else math.nan
 
@@ -151,10 +168,11 @@ def _spread(values: Floats) -> float | None:
     return float(high - low)
 
 
-def _median(values: Floats) -> float | None:
-    known = values[~np.isnan(values)]
-    middle = float(np.median(known)) if known.size else math.nan
-    return middle if math.isfinite(middle) else None
+def _median(values: Floats, sign: float = 1.0) -> float | None:
+    """Of two middle values the better one."""
+    costs = np.sort(sign * values[~np.isnan(values)])
+    middle = float(costs[(len(costs) - 1) // 2]) if costs.size else math.nan
+    return sign * middle if math.isfinite(middle) else None
 
 
 def _last(value: float | None, sign: float = 1.0) -> float:

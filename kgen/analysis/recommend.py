@@ -16,7 +16,7 @@ from kgen.analysis.points import Grid, Point
 from kgen.analysis.roles import Kind, Parameter
 from kgen.analysis.smooth import WITHIN
 from kgen.analysis.valley import Valley
-from kgen.spec import Value, WrittenFloat
+from kgen.spec import Value, written
 
 _GAP: Final = 0.25
 """Decades between neighbours (an eighth of a linear axis) from which a value between them is worth a trial."""
@@ -87,6 +87,8 @@ def _recommendation(grid: Grid, valley: Valley, known: Confidence | None) -> Rec
     at = None if fit.best is None else line.codes[float(fit.positions[fit.best])]
     cost = cost_of(grid)
     ends = [] if own is None else [None if end is None else cost.value(end) for end in (own.low, own.high)]
+    if cost.offset:  # a share
+        ends = [None if end is None else max(end, 0.0) for end in ends]
     low, high = (ends if cost.sign > 0 else ends[::-1]) or (None, None)
     band = None
     if fit.band is not None and x is not None:
@@ -137,10 +139,3 @@ def _written(value: float, x: Parameter) -> Value:
     if all(type(known) is int for known in x.values if known is not None):
         return round(value)
     return written(value)
-
-
-def written(value: float) -> WrittenFloat:
-    """A float as a person would write it: four significant digits."""
-    text = f"{value:.4g}"
-    mantissa, e, exponent = text.partition("e")
-    return WrittenFloat(f"{mantissa}e{int(exponent)}" if e else text)

@@ -12,7 +12,7 @@ import pandas as pd
 from kgen.analysis.confidence import Confidence, Resampled
 from kgen.analysis.measure import Measure, choose_measures
 from kgen.analysis.outcomes import COMPLETE
-from kgen.analysis.parts import merged
+from kgen.analysis.parts import longest, merged
 from kgen.analysis.points import Grid, Point
 from kgen.analysis.recommend import Recommendation
 from kgen.analysis.roles import assign_roles, plain
@@ -53,6 +53,8 @@ class Group:
     """Share of the resamples in which it is the best of all groups; ``None`` where there is nothing to resample."""
     next: tuple[Setting, ...]
     """Points whose trial would tell most, with seeds that they do not have yet."""
+    new: int
+    """So many of these, the first ones, at values that nobody has tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,19 +86,20 @@ class Recommended:
 def recommended(
     parts: Sequence[SweepSpec],
     trials: pd.DataFrame,
+    curves: pd.DataFrame,
     per: Sequence[str] | None = None,
     names: Sequence[str] = (),
 ) -> tuple[Recommended, ...]:
     """One for each thing that these parts train, in their order.
 
-    ``trials`` has a line for each trial of them. ``per`` are the parameters that make the groups; where it is not
-    given, the one that makes the lines of figures. ``names`` is the order of the parameters in a point, as far as it is
-    known. Range tests are left out: they train at no rate. Never fails for what trials lack.
+    ``trials`` has a line for each trial of them, ``curves`` is long. ``per`` are the parameters that make the groups;
+    where it is not given, the one that makes the lines of figures. ``names`` is the order of the parameters in a point,
+    as far as it is known. Range tests are left out: they train at no rate. Never fails for what trials lack.
     """
     stages = list(dict.fromkeys(part.stage for part in parts))
     # Of the rungs of one search the longest first: what is to be used is trained to its end.
     order = sorted(same_thing(parts), key=lambda same: (stages.index(same[0].stage), -(same[0].budget.steps or 0)))
-    return tuple(_recommended(same, trials, per, names) for same in order)
+    return tuple(_recommended(same, trials, curves, per, names) for same in order)
 
 
 def same_thing(parts: Iterable[SweepSpec]) -> list[list[SweepSpec]]:
@@ -133,13 +136,18 @@ def _what(part: SweepSpec) -> str:
 
 
 def _recommended(
-    parts: Sequence[SweepSpec], trials: pd.DataFrame, per: Sequence[str] | None, names: Sequence[str]
+    parts: Sequence[SweepSpec],
+    trials: pd.DataFrame,
+    curves: pd.DataFrame,
+    per: Sequence[str] | None,
+    names: Sequence[str],
 ) -> Recommended:
     known = _once(parts, trials)
-    longest = max(parts, key=lambda part: part.budget.steps or math.inf)
-    measure = choose_measures(known, parts[0].objective, longest.budget).measures[0]
+    measure = choose_measures(known, parts[0].objective, longest(parts)).measures[0]
     groups = _per(known) if per is None else tuple(name for name in per if PARAMETER_PREFIX + name in known)
-    laid = _Laid(parts, measure, groups, names, *laid_out(parts, known, measure, along_of(known, groups)))
+    laid = _Laid(
+        parts, measure, groups, names, *laid_out(parts, known, curves, measure, along_of(parts, known, groups))
+    )
     return Recommended(
         stages=tuple(dict.fromkeys(part.stage for part in parts)),
         objective=parts[0].objective,
@@ -214,7 +222,12 @@ class _Laid:
             at_seeds=max((_seeds(point) for point in best.valley.points if point.x == best.one.x), default=0),
             first=None if sure is None else sum(sure.get(line.valley.group, 0.0) for line in lines),
             next=tuple(self._point(best, value) for value in best.one.next),
+            new=sum(value not in self._tried(best) for value in best.one.next),
         )
+
+    def _tried(self, line: SettingLine) -> list[Value | None]:
+        x = self.grid.roles.x
+        return [] if x is None else [x.values[point.x] for point in line.valley.points]
 
     def _point(self, line: SettingLine, value: Value | None) -> Setting:
         point = point_at(line.setting, self.grid, value, self.parts)

@@ -9,7 +9,10 @@ import decimal
 import enum
 import math
 import numbers
+from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
+from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
@@ -19,11 +22,11 @@ import pandas as pd
 from kgen.analysis.text import distinct
 from kgen.results.rows import PARAMETER_PREFIX
 from kgen.spec import Value, text_of
+from kgen.sweep.space import LOG_SPAN
 
 MOST_LINES: Final = 12
 """More lines than this can't be told apart in one figure."""
-LOG_SPAN: Final = 100.0
-"""A parameter that spans two decades or more was chosen on a logarithmic grid, or should have been."""
+_PAIR: Final = 2
 NOT_SET: Final = "not set"
 """Label of trials that do not have the parameter, where a sweep lists alternatives."""
 
@@ -42,6 +45,9 @@ class Scale(enum.StrEnum):
     LINEAR = "linear"
     LOG = "log"
     CATEGORY = "category"
+
+
+NO_SCALES: Final[Mapping[str, Scale]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +99,14 @@ class Roles:
     """How many different seeds there are: 1 means no repeats."""
 
 
-def assign_roles(trials: pd.DataFrame) -> Roles:
-    """Roles from the trials' own parameters, in the sweep's order.
+def assign_roles(trials: pd.DataFrame, scales: Mapping[str, Scale] = NO_SCALES) -> Roles:
+    """Roles from the trials' own parameters, in the sweep's order; ``scales``: of those whose axis the file says.
 
     x: the number with most values (else the category with most). Lines: the category with most values among those
     with at most :data:`MOST_LINES`, else the smallest category, else a second number with at most as many values.
     """
     columns = [str(name) for name in trials.columns if str(name).startswith(PARAMETER_PREFIX)]
-    parameters = [parameter_of(name.removeprefix(PARAMETER_PREFIX), trials[name]) for name in columns]
+    parameters = [parameter_of(name.removeprefix(PARAMETER_PREFIX), trials[name], scales) for name in columns]
     varying = [parameter for parameter in parameters if len(parameter.values) > 1]
     numeric = [parameter for parameter in varying if parameter.kind is Kind.NUMBER]
     x = max(numeric or varying, key=_size, default=None)
@@ -135,15 +141,15 @@ def plain(column: pd.Series[Any]) -> list[Any]:
     return [int(value) if isinstance(value, decimal.Decimal) else value for value in values]
 
 
-def parameter_of(name: str, column: pd.Series[Any]) -> Parameter:
-    """One parameter from its column in the trials' table."""
+def parameter_of(name: str, column: pd.Series[Any], scales: Mapping[str, Scale] = NO_SCALES) -> Parameter:
+    """One parameter from its column in the trials' table; ``scales`` as of :func:`assign_roles`."""
     everything = dict.fromkeys(plain(column))
     values = [value for value in everything if value is not None]
     kind = _kind(values)
     if kind is Kind.NUMBER:
         values.sort()
     labels = list(distinct(values)) if kind is Kind.NUMBER else [text_of(value) for value in values]
-    scale = _scale(kind, values)
+    scale = _scale(kind, values, scales.get(name))
     if None in everything:
         values.append(None)
         labels.append(NOT_SET)
@@ -165,10 +171,20 @@ def _kind(values: list[Any]) -> Kind:
     return Kind.TEXT
 
 
-def _scale(kind: Kind, values: list[Any]) -> Scale:
+def _scale(kind: Kind, values: list[Any], said: Scale | None) -> Scale:
     if kind is not Kind.NUMBER:
         return Scale.CATEGORY
     finite = [value for value in values if math.isfinite(value)]
-    if finite and finite[0] > 0 and finite[-1] / finite[0] >= LOG_SPAN:
-        return Scale.LOG
-    return Scale.LINEAR
+    if not finite or finite[0] <= 0:
+        return Scale.LINEAR
+    if said is not None:
+        return said
+    far = finite[-1] / finite[0] >= LOG_SPAN
+    return Scale.LOG if far or (len(finite) > _PAIR and _by_factors(finite)) else Scale.LINEAR
+
+
+def _by_factors(ascending: list[Any]) -> bool:
+    """Whether the steps between three or more positive values are more alike as factors than as differences."""
+    factors = np.array([math.log(b / a) for a, b in pairwise(ascending)])
+    steps = np.diff(np.array(ascending, float))
+    return bool(factors.std() / factors.mean() < steps.std() / steps.mean())

@@ -1,7 +1,7 @@
 """How what was measured grows with the model, and whether what is best on a small one stays best on a large one.
 
-Found in a stage in which a number called ``scale`` varies. Without one, in a stage in which exactly two numbers do, one
-along a linear axis and one over two decades or more: the first is then the size, the other is what is chosen.
+Found in a stage in which a number called ``scale`` varies, or one with which the number of trainable weights does that
+the trainer reports (the metric ``weights``).
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def scaling(
     ``trials`` are those that the measures are columns of; ``taken`` is what the stage took from an earlier one, whose
     best is then the choice that is kept.
     """
-    found = size_of(roles)
+    found = size_of(roles, trials)
     if found is None or trials.empty:
         return None
     size, choice, apart = found
@@ -117,25 +117,31 @@ def scaling(
     )
 
 
-def size_of(roles: Roles) -> tuple[Parameter, Parameter | None, tuple[Parameter, ...]] | None:
+def size_of(roles: Roles, trials: pd.DataFrame) -> tuple[Parameter, Parameter | None, tuple[Parameter, ...]] | None:
     """The size, what is chosen, and the parameters by whose values trials are looked at apart; ``None`` for no size."""
     varying = [parameter for parameter in (roles.x, roles.group, *roles.spread) if parameter is not None]
-    numbers = [parameter for parameter in varying if parameter.kind is Kind.NUMBER]
-    size = next((parameter for parameter in numbers if parameter.name == SIZE), None)
+    numbers = [each for each in varying if each.kind is Kind.NUMBER and None not in each.values]
+    named = [parameter for parameter in numbers if parameter.name == SIZE]
+    size = next(iter(named or (each for each in numbers if _changes_weights(each, trials))), None)
     if size is None:
-        straight = [parameter for parameter in numbers if parameter.scale is Scale.LINEAR]
-        if len(numbers) != 2 or len(straight) != 1:
-            return None
-        size = straight[0]
+        return None
     rest = [parameter for parameter in varying if parameter is not size]
     most = max(rest, key=lambda parameter: (parameter.kind is Kind.NUMBER, len(parameter.values)), default=None)
     return size, most, tuple(parameter for parameter in rest if parameter is not most)
 
 
-def by_size(roles: Roles) -> Roles:
+def _changes_weights(parameter: Parameter, trials: pd.DataFrame) -> bool:
+    """Whether models of other values of it have another number of weights, by what their trainer reports."""
+    codes = parameter.codes(trials)
+    said = [_weights(trials[codes == code]) for code in range(len(parameter.values))]
+    known = [number for number in said if number is not None]
+    return len(set(known)) == len(known) > 1
+
+
+def by_size(roles: Roles, trials: pd.DataFrame) -> Roles:
     """The roles in tables and sentences: one line for each size, along what is chosen. As they are where there is no
     size, or nothing to choose."""
-    found = size_of(roles)
+    found = size_of(roles, trials)
     if found is None or found[1] is None:
         return roles
     size, choice, apart = found

@@ -138,13 +138,19 @@ def _survives(growth: Growth, kept: Kept, size: str) -> str:
     if kept.source:
         start = f"The choice of stage {kept.source}, {named},"
     larger, worst = kept.larger, kept.worst
-    if len(larger) < _FEW or worst is None or kept.mean is None:
+    if len(larger) < _FEW:
         few = plural(len(larger), "larger size")
         return f"Whether {start[0].lower()}{start[1:]} stays good can't be told from {few}."
+    fails, other = (
+        ("does not get there", "another one does") if measure.is_time else ("has no value", "another one has")
+    )
+    if worst is None or kept.mean is None:
+        return f"{start} does not survive scaling: at all {len(larger)} larger sizes it {fails} and {other}."
+    lost = f"; at {plural(len(kept.lost), 'size')} it {fails} and {other}" if kept.lost else ""
     if not measure.is_time:
         return (
             f"{start} stays behind the best of the larger sizes by {number(kept.mean, 2)} on average and by "
-            f"{number(worst.regret, 2)} at worst (at {number(worst.size)})."
+            f"{number(worst.regret, 2)} at worst (at {number(worst.size)}){lost}."
         )
     close = [here for here in larger if here.regret is not None and here.regret <= WITHIN]
     if len(close) == len(larger):
@@ -156,8 +162,8 @@ def _survives(growth: Growth, kept: Kept, size: str) -> str:
     interval = ""
     if kept.low is not None:
         high = " or more" if kept.high is None else f" to {_percent(kept.high)}"
-        interval = f" (95 % interval {_percent(kept.low)}{high})"
-    lost = f"; at {plural(len(kept.lost), 'size')} it does not get there and another one does" if kept.lost else ""
+        luck = f"the mean is above zero even of equal lines, for the best of {len(growth.lines)} is partly luck"
+        interval = f" (95 % interval {_percent(kept.low)}{high} by resampled seeds; {luck})"
     return (
         f"{start} {verdict}: it is within {_percent(WITHIN)} of the best at {len(close)} of {len(larger)} larger sizes "
         f"and costs {_percent(kept.mean)} on average{interval}, {_percent(worst.regret or 0.0)} at worst "
@@ -172,7 +178,8 @@ def _luck(growth: Growth, kept: Kept) -> list[str]:
         return []
     typical = sorted(scatter)[(len(scatter) - 1) // 2]
     runs = "single runs" if growth.grid.roles.seeds == 1 else "medians"
-    doubt = f"; a mean regret of {_percent(kept.mean)} is no more than that" if kept.mean <= typical else ""
+    small = growth.measure.is_time and kept.mean <= typical
+    doubt = f"; a mean regret of {_percent(kept.mean)} is no more than that" if small else ""
     return [
         f"Noise: {runs} miss their own line by {_percent(typical)} (root mean square, middle line), so the best of "
         f"{len(growth.lines)} lines at a size is partly luck{doubt}."

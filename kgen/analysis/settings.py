@@ -11,9 +11,11 @@ import pandas as pd
 
 from kgen.analysis.confidence import Confidence
 from kgen.analysis.measure import Measure
+from kgen.analysis.parts import scales_of
 from kgen.analysis.points import Grid, lay_out
 from kgen.analysis.recommend import Recommendation, recommend, sureness
 from kgen.analysis.roles import Kind, Parameter, Roles, parameter_of, plain
+from kgen.analysis.told import Told
 from kgen.analysis.valley import Valley, valleys
 from kgen.results.rows import PARAMETER_PREFIX
 from kgen.spec import Value, text_of
@@ -35,11 +37,14 @@ class SettingLine:
     one: Recommendation
 
 
-def along_of(trials: pd.DataFrame, per: Collection[str], name: str = "") -> Parameter | None:
+def along_of(
+    parts: Sequence[SweepSpec], trials: pd.DataFrame, per: Collection[str], name: str = ""
+) -> Parameter | None:
     """The parameter in which points of one line differ: the one of that ``name``, else the number with most values that
     makes no groups; ``None`` when none varies."""
     columns = [str(column) for column in trials.columns if str(column).startswith(PARAMETER_PREFIX)]
-    parameters = [parameter_of(column.removeprefix(PARAMETER_PREFIX), trials[column]) for column in columns]
+    scales = scales_of(parts)
+    parameters = [parameter_of(column.removeprefix(PARAMETER_PREFIX), trials[column], scales) for column in columns]
     if name:
         return next((each for each in parameters if each.name == name), None)
     numbers = [each for each in parameters if each.kind is Kind.NUMBER and each.name not in per]
@@ -47,10 +52,10 @@ def along_of(trials: pd.DataFrame, per: Collection[str], name: str = "") -> Para
 
 
 def laid_out(
-    parts: Sequence[SweepSpec], trials: pd.DataFrame, measure: Measure, along: Parameter | None
+    parts: Sequence[SweepSpec], trials: pd.DataFrame, curves: pd.DataFrame, measure: Measure, along: Parameter | None
 ) -> tuple[Grid, list[SettingLine], Confidence | None]:
     """The trials on ``along``, a line for each setting of all other parameters, with what is recommended for each, and
-    how sure all of that is together."""
+    how sure all of that is together. ``curves`` is long."""
     settings = [part_of(point, [name for name in point if along is None or name != along.name])
                 for point in _points(parts, trials)]  # fmt: skip
     keys = [repr([(name, type(value).__name__, text_of(value)) for name, value in each.items()]) for each in settings]
@@ -59,7 +64,7 @@ def laid_out(
     group = parameter_of(_LINES, marked[PARAMETER_PREFIX + _LINES])
     roles = Roles(x=along, group=group, spread=(), fixed=(), seeds=int(trials["seed"].nunique()))
     grid = lay_out(marked, roles, measure)
-    found = valleys(grid)
+    found = valleys(grid, Told.of(parts, trials, curves))
     sure = sureness(grid, found)
     lines = [
         SettingLine(named[str(group.values[valley.group])], valley, one)

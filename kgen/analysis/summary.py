@@ -57,7 +57,7 @@ def _table(keys: dict[str, list[Any]], rows: list[dict[str, Any]], grid: Grid) -
     columns: dict[str, list[Any]] = {name: [row[name] for row in rows] for name in (rows[0] if rows else ())}
     # A parameter may be called like one of these columns: it then keeps the name it has in the trials' table.
     named = {PARAMETER_PREFIX + name if name in columns else name: values for name, values in keys.items()}
-    return pd.DataFrame({name: _column(values) for name, values in {**named, **columns}.items()})
+    return pd.DataFrame({name: as_column(values) for name, values in {**named, **columns}.items()})
 
 
 def _keyed(grid: Grid, groups: list[int]) -> dict[str, list[Any]]:
@@ -65,7 +65,7 @@ def _keyed(grid: Grid, groups: list[int]) -> dict[str, list[Any]]:
     return {} if group is None else {group.name: [group.values[code] for code in groups]}
 
 
-def _column(values: list[Any]) -> pd.Series[Any]:
+def as_column(values: list[Any]) -> pd.Series[Any]:
     """With integers kept as integers where some are missing."""
     present = [value for value in values if value is not None]
     if present and all(type(value) is int and abs(value) < 2**63 for value in present):

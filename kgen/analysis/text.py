@@ -59,6 +59,13 @@ def plural(count: int, noun: str, nouns: str = "") -> str:
     return f"{count:,} {noun if count == 1 else nouns or noun + 's'}"
 
 
+def plurals(counts: Sequence[int], noun: str) -> str:
+    """``3 seeds`` where all counts are that, else ``2 to 3 seeds``; zeros are passed over."""
+    known = [count for count in counts if count] or [0]
+    fewest, most = min(known), max(known)
+    return plural(most, noun) if fewest == most else f"{fewest:,} to {plural(most, noun)}"
+
+
 def listing(items: Sequence[str], most: int = 6) -> str:
     """``a, b and c``; beyond ``most`` the rest is counted."""
     if len(items) > most:

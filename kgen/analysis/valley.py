@@ -10,6 +10,7 @@ from kgen.analysis.line import Line, lines_of
 from kgen.analysis.points import Grid, Point
 from kgen.analysis.roles import Scale
 from kgen.analysis.smooth import SmoothedValley
+from kgen.analysis.told import Told
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +49,9 @@ class Valley:
         return sum(point.works for point in self.points)
 
 
-def valleys(grid: Grid) -> tuple[Valley, ...]:
-    """One for each line, in the sweep's order."""
-    lines = lines_of(grid)
+def valleys(grid: Grid, told: Told | None = None) -> tuple[Valley, ...]:
+    """One for each line, in the sweep's order; ``told``: what a search by bisection was, of their trials."""
+    lines = lines_of(grid, told)
     return tuple(_valley(grid, group, points, lines[group]) for group, points in grid.lines.items())
 
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from kgen.search.asked import Ask, Done, Tried
+from kgen.analysis.tried import Tried
+from kgen.search.asked import Ask, Done
 from kgen.search.asking import asking, together
 from kgen.spec import Value
 from kgen.sweep.sweepspec import DEFAULT_METHOD, Method, Stage
 
-__all__ = ["DEFAULT_METHOD", "Ask", "Done", "Method", "Tried", "ask", "recommended"]
+__all__ = ["DEFAULT_METHOD", "Ask", "Done", "Method", "Tried", "ask", "suggested"]
 
 
 def ask(stage: Stage, tried: Sequence[Tried], pending: Sequence[Tried] = ()) -> Ask | Done:
@@ -32,9 +33,10 @@ def ask(stage: Stage, tried: Sequence[Tried], pending: Sequence[Tried] = ()) -> 
     return together([(one.group, one.answer()) for one in asking(stage, ordered, waiting)])
 
 
-def recommended(stage: Stage, tried: Sequence[Tried]) -> tuple[Mapping[str, Value], ...]:
-    """The point of each group that is worth confirming with repeats; without groups in which nothing works."""
-    points = (one.recommended() for one in asking(stage, _ordered(tried), ()))
+def suggested(stage: Stage, tried: Sequence[Tried]) -> tuple[Mapping[str, Value], ...]:
+    """Of each group the point that its range test says training goes well at, a hint that confirms nothing; without
+    groups that have none."""
+    points = (one.suggested() for one in asking(stage, _ordered(tried), ()))
     return tuple(point for point in points if point is not None)
 
 

@@ -2,7 +2,7 @@
 
 M. Horstein (1963), "Sequential transmission using noiseless feedback"; R. Waeber, P. I. Frazier, S. G. Henderson
 (2013), "Bisection search with noisy responses", SIAM J. Control Optim. 51. Here an answer is not only left or right: it
-is weighed by :class:`kgen.search.belief.Belief`. For spaces with one number on a logarithmic scale.
+is weighed by :class:`kgen.analysis.belief.Belief`. For spaces with one number on a logarithmic scale.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from typing import Final
 
 import numpy as np
 
+from kgen.analysis.belief import Belief, Observation
+from kgen.analysis.evidence import Evidence
 from kgen.analysis.outcomes import Status
-from kgen.search.asked import Tried
-from kgen.search.belief import Belief, Observation
-from kgen.search.evidence import Evidence, Kind
+from kgen.analysis.tried import Tried
 from kgen.search.space import Axis, Group, Key, Point, Space, key_of
 from kgen.sweep.sweepspec import Spacing
 
@@ -36,13 +36,6 @@ def belief_of(axis: Axis, seen: Sequence[Evidence], cap: float) -> Belief:
     placed = [Observation(axis.low + axis.position(one.tried.parameters[axis.name]) * axis.span, one.kind, one.at)
               for one in seen if axis.name in one.tried.parameters]  # fmt: skip
     return Belief.of(axis.low, axis.high, cap, [one for one in placed if np.isfinite(one.place)])
-
-
-def cap_of(seen: Sequence[Evidence], steps: int | None) -> float:
-    """Logarithm of the budget: of the file, or what the slowest trial took."""
-    if steps is not None and any(one.kind is not Kind.REACHED for one in seen):
-        return float(np.log10(steps))
-    return max((one.at for one in seen if one.kind is not Kind.DIVERGED), default=0.0)
 
 
 def bisection_points(

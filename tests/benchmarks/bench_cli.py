@@ -59,7 +59,7 @@ def main() -> None:
 def sweep(file: Path, parameters: str) -> str:
     """Write a sweep file with these parameters; returns its path."""
     file.write_text(
-        f"version: 1\nname: bench\nparameters: {parameters}\nbudget: {{steps: 10, target: {{accuracy: 0.9}}}}\n",
+        f"version: 1\nname: bench\nparameters: {parameters}\nbudget: {{steps: 10, target: {{train_accuracy: 0.9}}}}\n",
         encoding="utf-8",
     )
     return str(file)

@@ -34,15 +34,16 @@ from scipy.stats import binom
 
 from kgen.analysis.outcomes import Status
 from kgen.analysis.smooth import SmoothedValley, smooth
+from kgen.analysis.told import believed
 from kgen.results.rows import TrialRow, bytes_to_rows
-from kgen.search import Ask, Tried, ask, recommended
+from kgen.search import Ask, Tried, ask
+from kgen.search.halving import latest
 from kgen.search.range_test import suggested
 from kgen.spec import Budget, Objective, Value, load_json
 from kgen.sweep import SweepSpec, load
 from kgen.sweep.sweepspec import Method, Search, Stage
 
 GRID = "full grid"
-SMOOTH = "full grid, smoothed"
 COUNTS = (4, 5, 6, 8, 12, 16)
 ADAPTIVE = (Method.BISECTION, Method.TPE)
 
@@ -123,10 +124,11 @@ def table_of(name: str, folder: Path) -> Table:
     return Table(name, spec, budget, rates, seeds, runs, truth)
 
 
-def smoothed(places: Sequence[float], runs: Sequence[Tried], budget: Budget) -> SmoothedValley:
-    """Times to the target, smoothed as the report does."""
+def smoothed(places: Sequence[float], runs: Sequence[Tried], budget: Budget, *, lean: bool = False) -> SmoothedValley:
+    """Times to the target, smoothed as ``kgen recommend`` and the report do; ``lean``: of a search by bisection."""
     values = [math.inf if run.value is None else run.value for run in runs]
-    return smooth(np.array(places), np.array(values), cap=budget.steps)
+    expected = believed(runs, places, budget, Objective()).expected if lean else None
+    return smooth(np.array(places), np.array(values), cap=budget.steps, lean=expected)
 
 
 def stage_of(table: Table, method: Method, trials: int, parallel: int, seed: int) -> Stage:
@@ -215,27 +217,28 @@ def _search(table: Table, method: Method, parallel: int, counts: Sequence[int], 
 
 
 def _judged(table: Table, stage: Stage, name: str, each: bool, count: int, tried: Sequence[Tried]) -> Outcome:
-    found = {str(point["optimizer"]): float(point["learning_rate"]) for point in recommended(stage, tried)}
-    regrets = {one: table.regret(one, found[one]) if one in found else math.inf for one in table.optimizers}
+    """By what ``kgen recommend`` says of these trials."""
+    assert stage.search is not None
+    lean = stage.search.method is Method.BISECTION
+    regrets: dict[str, float] = {}
+    for optimizer in table.optimizers:
+        mine = latest([one for one in tried if one.parameters["optimizer"] == optimizer])
+        valley = smoothed([math.log10(float(one.parameters["learning_rate"])) for one in mine], mine, table.budget,
+                          lean=lean)  # fmt: skip
+        best = None if valley.best is None else 10 ** float(valley.positions[valley.best])
+        regrets[optimizer] = math.inf if best is None else table.regret(optimizer, best)
     steps = sum(one.spent_steps for one in tried) / table.grid_steps
     noise = "trial" if each else "search"
     return Outcome(table.name, name, noise, count, len(tried) / len(table.optimizers), steps, regrets)
 
 
 def whole_grid(table: Table, seed: int, each: bool) -> list[Outcome]:
-    """The anchor: all rates with one seed, by the rule of a search and by the report's smooth alone."""
+    """The anchor: all rates with one seed."""
     stage = stage_of(table, Method.SOBOL, len(table.rates), 1, seed)
     looked = Looked(table, np.random.default_rng([seed, each]), each, seed)
     tried = [looked.trial({"optimizer": optimizer, "learning_rate": rate}, None, 0)
              for optimizer in table.optimizers for rate in table.rates]  # fmt: skip
-    by_rule = _judged(table, stage, GRID, each, len(table.rates), tried)
-    regrets: dict[str, float] = {}
-    for optimizer in table.optimizers:
-        mine = [one for one in tried if one.parameters["optimizer"] == optimizer]
-        valley = smoothed([math.log10(float(one.parameters["learning_rate"])) for one in mine], mine, table.budget)
-        best = None if valley.best is None else 10 ** float(valley.positions[valley.best])
-        regrets[optimizer] = math.inf if best is None else table.regret(optimizer, best)
-    return [by_rule, replace(by_rule, method=SMOOTH, regrets=regrets)]
+    return [_judged(table, stage, GRID, each, len(table.rates), tried)]
 
 
 def range_tested(table: Table, tests: dict[str, list[Tried]], seed: int) -> Outcome:
@@ -357,7 +360,7 @@ def drawn(lines: Sequence[Line], file: Path) -> None:
                     axis.plot(places, middle, color=colour, marker="o", markersize=2.5, linewidth=1.2, label=method)
                     axis.fill_between(places, low, high, color=colour, alpha=0.15, linewidth=0)
             for line in mine:
-                if line["method"] == SMOOTH:
+                if line["method"] == GRID:
                     axis.axhline(min(line[y][0], HIGHEST), color="black", linewidth=0.8, linestyle=":", label=GRID)
                 if line["method"] == str(Method.RANGE_TEST):
                     axis.plot([line[x]], [min(line[y][0], HIGHEST)], "^", color="#c44", label=line["method"])

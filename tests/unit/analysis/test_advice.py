@@ -6,15 +6,19 @@ import pytest
 
 from kgen.analysis import Answer, analyse
 from kgen.analysis.advice import share
-from tests.unit.analysis.synthetic import BUDGET, NO_CURVES, STEPS, capped, reached, table
+from tests.unit.analysis.synthetic import BUDGET, NO_CURVES, STEPS, capped, failed, reached, table
 
-Groups = Mapping[str, Mapping[float, Sequence[int | None]]]
+Groups = Mapping[str, Mapping[float, Sequence[int | str | None]]]
 
 
 def answer_of(groups: Groups) -> Answer:
-    """Groups by name: rate → steps of each seed, ``None`` for one that was capped."""
+    """Groups by name: rate → steps of each seed, ``None`` for one that was capped, a text for one that failed."""
     rows = [
-        ({"o": name, "rate": rate}, capped() if each is None else reached(each), seed)
+        (
+            {"o": name, "rate": rate},
+            capped() if each is None else failed(each) if isinstance(each, str) else reached(each),
+            seed,
+        )
         for name, rates in groups.items()
         for rate, runs in rates.items()
         for seed, each in enumerate(runs)
@@ -28,9 +32,11 @@ def said(answer: Answer, word: str) -> str:
     return found
 
 
-def valley(bottom: int, *seeds: int) -> dict[float, Sequence[int | None]]:
+def valley(bottom: int, *seeds: int | str) -> dict[float, Sequence[int | str | None]]:
     """Seven rates, the best of which is 10^(bottom / 2 - 4), with so many steps there for each seed."""
-    return {10 ** (n / 2 - 4): [int(s * 2 ** abs(n - bottom)) for s in seeds] for n in range(7)}
+    return {
+        10 ** (n / 2 - 4): [s if isinstance(s, str) else int(s * 2 ** abs(n - bottom)) for s in seeds] for n in range(7)
+    }
 
 
 def test_repeats_that_agree_settle_which_is_first() -> None:
@@ -49,6 +55,18 @@ def test_repeats_that_agree_settle_which_is_first() -> None:
 def test_repeats_that_do_not_agree_settle_nothing() -> None:
     answer = answer_of({"a": valley(3, 100, 300, 110), "b": valley(3, 200, 100, 190)})
     assert ", so 3 seeds do not decide it; by each seed alone it is a in 2 of 3." in said(answer, "Each at its best")
+
+
+def test_seeds_that_crashed_count_neither_for_nor_against_a_group() -> None:
+    """b is faster in both of the seeds that it has; a third one is planned, and nobody has it."""
+    lost = ["MemoryError"] * 3
+    answer = answer_of({"a": valley(3, 130, 131, 132, 133, *lost), "b": valley(3, 100, 101, *lost, *lost[:2])})
+    assert said(answer, "Each at its best") == (
+        "Each at its best, the fastest o is b in 100 % of the resamples of the seeds; "
+        "by each seed alone it is b in 2 of the 2 that all have a result of."
+    )
+    apart = answer_of({"a": valley(3, 130, 140, *lost[:2]), "b": valley(3, *lost[:2], 100, 135)})
+    assert said(apart, "Each at its best").endswith("so 4 seeds do not decide it.")
 
 
 def test_one_seed_decides_nothing_and_its_resamples_are_named() -> None:

@@ -49,7 +49,7 @@ def chosen(source: str, made: Made = valley, grid: str = GRID, beside: str = "")
     keys = f"{{from: {{stage: grid{source}}}{beside}}}"
     later = f"- name: later\n  parameters: {keys}\n  budget: {{steps: 100}}\n  objective: {{metric: loss}}\n"
     spec = loaded(grid, later)
-    return choose(spec.stages[1], spec.parts[0], trials_of(made, grid))
+    return choose(spec.stages[1], spec.parts[0], trials_of(made, grid), NO_CURVES)
 
 
 def rates(choice: Choice, group: int = 0) -> list[str]:

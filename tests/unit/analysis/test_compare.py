@@ -8,9 +8,10 @@ import pytest
 from kgen.analysis import Analysis, analyse
 from kgen.analysis.compare import Comparison, compare
 from kgen.analysis.published import ARTICLE, WORKS
+from kgen.choice import Choice, Chosen
 from kgen.spec import At, Budget, Goal, Objective
 from kgen.sweep.model import ReportModel
-from tests.unit.analysis.synthetic import BUDGET, NO_CURVES, STEPS, article, finished, reached, table
+from tests.unit.analysis.synthetic import BUDGET, NO_CURVES, STEPS, article, capped, finished, reached, table
 
 CONFIG = {
     "main": {"dataset": "mnist", "data": "/somewhere/mnist10k.npz", "model": "cnn-small", "optimizers": "article"}
@@ -37,6 +38,7 @@ def test_the_published_numbers_add_up_to_the_published_sums() -> None:
     assert sum(one.working for one in optimizers.values()) == 51
     assert sum(one.tried for one in optimizers.values()) == 287
     assert all(one.low <= one.best <= one.high for one in optimizers.values())
+    assert optimizers["adadelta"].accuracy_at == 3.16
 
 
 def test_working_rates_stand_beside_the_published_ones() -> None:
@@ -73,6 +75,11 @@ def test_accuracies_stand_beside_the_published_ones() -> None:
     assert beside.table["published_val_accuracy"].tolist() == [0.936, 0.959]
     assert beside.table["max.val_accuracy"].tolist() == pytest.approx([0.91, 0.98])
     assert beside.sentences == ("From the highest to the lowest: adam and sgd; published: adam and sgd.",)
+    _, other = compared(
+        table([({"optimizer": "adadelta", "learning_rate": 1.0}, finished(val_accuracy=0.9)), rows[0]]),
+        objective=objective, budget=Budget(steps=100),
+    )  # fmt: skip
+    assert other.besides[0].sentences[1] == "Published of adadelta at 3.16, not at its fastest rate."
 
 
 def test_slopes_stand_beside_those_of_the_same_rate() -> None:
@@ -87,6 +94,38 @@ def test_slopes_stand_beside_those_of_the_same_rate() -> None:
     assert lines[0.01]["published_not_reached"] == "13 of 36"
     assert pd.isna(lines[0.01]["slope"])
     assert "published: 14 % on average and 67 % at worst" in beside.sentences[0]
+
+
+def kept_sentence(outcome: Any, source: str = "", **more: Any) -> str:
+    rows = [({"optimizer": "adam", "learning_rate": r, "scale": s}, outcome(r, s)) for r in (0.001, 0.002)
+            for s in (1, 2, 3, 4, 5)]  # fmt: skip
+    trials = table(rows).assign(timing="shared")
+    point: dict[str, Any] = {"optimizer": "adam", "learning_rate": 0.001}
+    chosen = Chosen({"optimizer": "adam"}, point, (point,), 100.0, None, None, ("trial00000",))
+    taken = Choice("main", source, {}, "the fastest", (chosen,), {}, ()) if source else None
+    _, comparison = compared(trials, taken=taken, **more)
+    (sentence,) = comparison.besides[0].sentences
+    return sentence
+
+
+def test_what_keeping_a_choice_costs_is_said_of_the_stage_that_made_it_with_the_sizes_that_it_lost() -> None:
+    def time(rate: float, scale: int) -> dict[str, Any]:
+        return capped() if rate == 0.001 and scale > 3 else reached(100 if rate == 0.001 and scale == 1 else
+                                                                    120 if rate == 0.001 else 100)  # fmt: skip
+
+    there = "14 % on average and 67 % at worst."
+    assert kept_sentence(time, "grid") == (
+        "Keeping the choice of stage grid costs 20 % on average and 20 % at worst, and does not get there at 2 of 4 "
+        f"larger sizes here; published, of the smallest size's choice: {there}"
+    )
+    assert kept_sentence(time).startswith("Keeping the choice of the smallest size ")
+    assert kept_sentence(lambda r, s: capped() if r == 0.001 and s > 1 else reached(100), "grid").startswith(
+        "Keeping the choice of stage grid does not get there at any of 4 larger sizes here; "
+    )
+    goal = {"objective": Objective("acc", Goal.MAXIMIZE)}
+    assert kept_sentence(lambda r, s: finished(acc=0.9 if r == 0.001 else 0.95), "grid", **goal).startswith(
+        "Keeping the choice of stage grid stays behind the best by 0.05 on average and 0.05 at worst here; "
+    )
 
 
 def test_another_sweep_has_nothing_beside_it() -> None:

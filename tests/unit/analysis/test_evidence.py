@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from kgen.analysis import Status
+from kgen.analysis.evidence import Evidence, Kind, evidence
 from kgen.search import Tried
-from kgen.search.evidence import Evidence, Kind, evidence
 from kgen.spec import At, Budget, Direction, Goal, Objective, Target
 
 BUDGET = Budget(Target("accuracy", 0.9), steps=2000)

@@ -115,7 +115,7 @@ def test_single_runs_stay_visible_behind_their_median() -> None:
     assert [(dot.y, dot.single) for dot in only.dots if dot.y is not None] == [
         (400, True), (600, True), (600, False), (100, False),
     ]  # fmt: skip
-    assert figure.notes == ("Every point spans 3 seeds.",)
+    assert figure.notes == ("Every point spans 1 to 3 seeds.",)
 
 
 def test_values_over_more_than_a_decade_and_a_half_get_a_log_axis() -> None:

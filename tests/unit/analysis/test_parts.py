@@ -6,10 +6,10 @@ import pandas as pd
 
 from kgen.analysis import analyse_stages
 from kgen.analysis.parts import merged
-from kgen.spec import Value
+from kgen.spec import Goal, Objective, Value
 from kgen.sweep import expand
 from kgen.sweep.sweepspec import SweepSpec
-from tests.unit.analysis.synthetic import NO_CURVES, capped, missing, reached, table
+from tests.unit.analysis.synthetic import NO_CURVES, capped, finished, missing, reached, table
 from tests.unit.sweep.staged import GRID, loaded, rung_of, search_stage
 
 HALVING = "{method: halving, per: optimizer, trials: 12, min_steps: 100}"
@@ -42,8 +42,17 @@ def test_a_longer_rung_without_a_result_does_not_hide_the_shorter_one() -> None:
     assert found["status"].tolist() == ["capped"] * 4
 
 
+def test_a_metric_after_fewer_steps_is_not_compared_with_one_after_more() -> None:
+    objective = Objective("val_accuracy", Goal.MAXIMIZE)
+    parts = tuple(replace(part, objective=objective) for part in rungs())
+    found = merged(parts, trials_of(parts, finished(val_accuracy=0.9)))
+    assert found["param.learning_rate"].tolist() == [0.1, 0.1]
+    running = merged(parts, trials_of(parts, missing()))
+    assert len(running) == 4
+
+
 def test_parts_that_do_not_go_on_from_each_other_are_all_counted() -> None:
-    parts = tuple(replace(part, lineage=False) for part in rungs())
+    parts = tuple(replace(part, method=None) for part in rungs())
     assert len(merged(parts, trials_of(parts, reached(250)))) == 6
 
 

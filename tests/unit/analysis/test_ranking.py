@@ -118,6 +118,59 @@ def test_no_ranking_without_curves_and_where_the_objective_is_a_time() -> None:
     assert analysis_of({"a": [FAST]}, STEPS).ranking is None
 
 
+def test_groups_by_a_number_that_some_trials_lack() -> None:
+    """A report of them crashed: in a table of 16, 32 and nothing the last one is not a number."""
+    for numbers in ((16, 32, None), (0.5, 2.5, None)):
+        rows: list[tuple[dict[str, Any], dict[str, Any]]] = []
+        curves: list[dict[str, Any]] = []
+        for high, number in enumerate(numbers):
+            for rate in (1e-3, 1e-2, 1e-1, 1.0):
+                parameters: dict[str, Any] = {"rate": rate} | ({} if number is None else {"batch": number})
+                own = [0.5 + (0.1 + high / 100) * min(step, 4) for step in range(1, 7)]
+                curves += [{"trial": f"trial{len(rows):05d}", "step": 100 * step, "seconds": 1.0 * step,
+                            "metric": "acc", "value": value} for step, value in enumerate(own, 1)]  # fmt: skip
+                rows.append((parameters, finished(acc=own[-1])))
+        trials = table(rows)
+        if numbers[0] == 16:  # as collected
+            trials["param.batch"] = trials["param.batch"].astype("Int64")
+        found = analyse(trials, pd.DataFrame(curves), name="s", objective=ACCURACY, budget=BUDGET)
+        assert found.ranking is not None
+        assert "batch = not set (0.98)" in " ".join(found.answer.sentences)
+        kept = [None if pd.isna(value) else value for value in found.ranking["batch"].tolist()]
+        assert set(kept) == set(numbers)
+        assert {type(value) for value in kept} == {type(numbers[0]), type(None)}
+
+
+CALM = [0.5, 0.91, 0.96, 0.955, 0.96, 0.955]
+WILD = [0.5, 0.91, 0.95, 0.96, 0.94, 0.96]
+
+
+def test_a_run_that_diverged_is_not_steady_however_smooth_it_was() -> None:
+    """Of a calm run, a wild one and a calm one that broke down the middle one is the wild one."""
+    ranks = ranking_of({"a": [WILD] * 3, "b": [CALM, WILD, CALM]}, dead=[("b", 2)])
+    assert ranks.loc["b", "dispersion_across_time"] == ranks.loc["a", "dispersion_across_time"]
+    assert ranks.loc["b", "drawdown"] == ranks.loc["a", "drawdown"]
+    alive = ranking_of({"a": [WILD] * 3, "b": [CALM, WILD, CALM]})
+    assert alive.loc["b", "dispersion_across_time"] < alive.loc["a", "dispersion_across_time"]
+    assert alive.loc["b", "drawdown"] < alive.loc["a", "drawdown"]
+
+
+def test_a_network_that_does_not_learn_is_not_called_steady() -> None:
+    found = analysis_of({"a": [[0.1] * 6], "b": [WILD]})
+    assert found.ranking is not None
+    ranks: Any = found.ranking.set_index("optimizer")
+    assert ranks.loc["a", "dispersion_across_time"] == 0
+    assert pd.isna(ranks.loc["a", "rank_stable"])
+    assert ranks["rank"].to_dict() == {"b": 1, "a": 2}
+    assert "steadiest of those that get to 0.9: b" in " ".join(found.answer.sentences)
+
+
+def test_where_no_run_of_a_share_gets_to_90_per_cent_levels_are_on_the_way_to_the_best() -> None:
+    ranks = ranking_of({"a": [[0.1, 0.2, 0.3, 0.5]], "b": [[0.1, 0.1, 0.1, 0.1]]})
+    assert [name for name in ranks.columns if name.startswith("share_to")] == ["share_to_0.46", "share_to_0.48"]
+    assert ranks.loc["a", "steps_to_0.46"] == 400
+
+
 # -- the curves themselves --------------------------------------------------------------------------------------
 
 
@@ -130,6 +183,23 @@ def test_a_line_is_the_median_over_repeats_with_their_range_and_the_single_runs(
     assert [len(single) for single in line.singles] == [3, 3, 3]
     assert figure.ribbon_label == "from the lowest to the highest run"
     assert line.label == "a (rate 0.1)"
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_axis_is_that_of_the_lines_after_the_first_tenth(sign: int) -> None:
+    """The first of twelve values are near chance, and would take nine tenths of the height. A single run leaves it."""
+    late = [0.9, 0.92, 0.93, 0.94, 0.95, 0.95, 0.96, 0.96, 0.96, 0.96, 0.96]
+    runs = [[sign * value for value in (early, *late[:5], low, *late[6:])]
+            for early, low in ((0.1, 0.95), (0.2, 0.96), (0.3, 0.5))]  # fmt: skip
+    goal = Objective("acc", Goal.MAXIMIZE if sign > 0 else Goal.MINIMIZE, At.BEST)
+    figure = next(f for f in analysis_of({"a": runs, "b": runs}, goal).figures if f.name == "curves")
+    ends = sorted(sign * end for end in (figure.y.low, figure.y.high))
+    assert 0.89 < ends[0] < 0.9
+    assert 0.96 < ends[1] < 0.97
+    assert figure.series[0].segments[0][0] == (100.0, sign * 0.2)
+    assert "cut off" in figure.caption
+    near = next(f for f in analysis_of({"a": [late], "b": [late]}).figures if f.name == "curves")
+    assert "cut off" not in near.caption
 
 
 def test_a_median_ends_where_the_first_run_ends_but_for_those_that_diverged() -> None:
@@ -145,5 +215,6 @@ def test_a_median_ends_where_the_first_run_ends_but_for_those_that_diverged() ->
 def test_seconds_of_a_median_are_those_of_its_runs() -> None:
     figure = next(f for f in analysis_of({"a": [FAST, HIGH], "b": [SLOW]}).figures if f.name == "curves_seconds")
     second, value = figure.series[0].segments[0][0]
-    assert (second, value) == (10.0, (0.91 + 0.5) / 2)
+    # Of two middle values the better one.
+    assert (second, value) == (10.0, 0.91)
     assert figure.x.label == "counted seconds"
