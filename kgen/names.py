@@ -136,6 +136,15 @@ def summary_file(stage: str = "") -> str:
     return f"{SUMMARY_FILE.removesuffix('.csv')}-{stage}.csv" if stage else SUMMARY_FILE
 
 
+def stage_title(stage: str) -> str:
+    """A stage as a sentence begins with it; that of a file without stages is the sweep.
+
+    >>> stage_title("grid"), stage_title(DEFAULT_STAGE)
+    ('stage grid', 'the sweep')
+    """
+    return "the sweep" if stage == DEFAULT_STAGE else f"stage {stage}"
+
+
 def choice_file(stage: str) -> str:
     """Name, below the results, of the choice that a stage's trials came of."""
     return f"{CHOICES_DIR}/{stage}.json"

@@ -42,6 +42,16 @@ class WrittenFloat(float):
         return (WrittenFloat, (self.text,))
 
 
+def written(number: float) -> WrittenFloat:
+    """A made-up float as a person would write it: four significant digits, which is as well as anybody knows it.
+
+    >>> written(12345.678).text, written(1e-05).text, written(0.1).text
+    ('1.235e4', '1e-5', '0.1')
+    """
+    digits, e, exponent = f"{number:.4g}".partition("e")
+    return WrittenFloat(f"{digits}e{int(exponent)}" if e else digits)
+
+
 Value = bool | int | float | str
 """A parameter's value. Ints may have any number of digits."""
 
@@ -53,6 +63,19 @@ def text_of(value: Value) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return repr(value) if isinstance(value, float) else str(value)
+
+
+def shown(value: Value) -> str:
+    """The value in a list, a table or a sentence: one spelling of a number, however it was written or computed, of at
+    most six digits. What is read again (flags, ids, files) has :func:`text_of`.
+
+    >>> shown(WrittenFloat("1e-1")), shown(0.03162277660168379), shown(10.0), shown(1e-6), shown(2_000_000.0)
+    ('0.1', '0.0316228', '10', '1e-6', '2e6')
+    """
+    if not isinstance(value, float):
+        return text_of(value)
+    mantissa, e, exponent = f"{value:.6g}".partition("e")
+    return f"{mantissa}e{int(exponent)}" if e else mantissa
 
 
 def dump_json(value: Any, *, written: bool = False) -> str:

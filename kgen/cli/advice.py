@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from kgen.cli.text import count, short
@@ -22,6 +22,7 @@ _FEW: Final = 4
 """Values on x below which nobody can see a valley."""
 _MOST_NEXT: Final = 8
 _WIDTH: Final = 100
+HINTS: Final = "range tests hint at these, by one short run each"
 
 
 def main_question(advice: Advice) -> Recommended | None:
@@ -37,6 +38,12 @@ def points(advice: Advice) -> list[Mapping[str, Value]]:
     return found or list(advice.hints)
 
 
+def is_answered(advice: Advice) -> bool:
+    """Whether something is recommended; what range tests hint at is not."""
+    question = main_question(advice)
+    return question is not None and question.best is not None
+
+
 def table(advice: Advice) -> str:
     """All of it for a person."""
     question = main_question(advice)
@@ -45,10 +52,9 @@ def table(advice: Advice) -> str:
     else:
         lines = [_headline(advice, question), "", *_groups(question), ""]
         lines += [_bullet(text) for text in sentences(advice, question)]
-    if following := list(_next(advice, question)):
-        lines += ["", "trials that would tell most, values that were tried with another seed:"]
-        lines += [f"  {line}" for line in following]
-    return "\n".join(lines)
+    for title, following in _next(advice, question):
+        lines += ["", f"{title}:", *(f"  {line}" for line in following)]
+    return "\n".join(lines).strip("\n")
 
 
 def parameters_yaml(advice: Advice) -> str:
@@ -184,39 +190,43 @@ def _from_what(advice: Advice, question: Recommended) -> Iterator[str]:
         yield f"Other stages answer other questions: {', '.join(named)}."
 
 
-def _next(advice: Advice, question: Recommended | None) -> Iterator[str]:
-    seen: list[Mapping[str, Value]] = []
-    for group in () if question is None else question.groups:
-        seen += [point for point in group.next if point not in seen]
-    for point in advice.hints:
-        yield f"{_point(point)}  (its range test says so)"
-    for point in seen[:_MOST_NEXT]:
-        yield _point(point)
-    if len(seen) > _MOST_NEXT:
-        yield f"… and {len(seen) - _MOST_NEXT} more (-o json)"
+def _next(advice: Advice, question: Recommended | None) -> Iterator[tuple[str, list[str]]]:
+    """What could be trained next, under the words that say what it is."""
+    groups = () if question is None else question.groups
+    new = [point for group in groups for point in group.next[: group.new]]
+    again = [point for group in groups for point in group.next[group.new :]]
+    for title, points in (
+        ("trials that would tell most, at values that nobody has tried", new),
+        ("trials that would tell most, at values that were tried, with another seed", again),
+    ):
+        if points:
+            more = [f"… and {len(points) - _MOST_NEXT} more (-o json)"] if len(points) > _MOST_NEXT else []
+            yield title, [*map(_point, points[:_MOST_NEXT]), *more]
+    if advice.hints:
+        yield HINTS, list(map(_point, advice.hints))
+
+
+def hint_lines(hints: Sequence[Mapping[str, Value]]) -> list[str]:
+    """What range tests say, under a line that says so; nothing without any."""
+    return [f"{HINTS}:", *(f"  {_point(point)}" for point in hints)] if hints else []
 
 
 # -- parts of these
 
 
 def _groups(question: Recommended) -> list[str]:
-    header = [
-        ", ".join(question.per),
-        question.x or "best",
-        "safe band",
-        question.measure.label,
-        "95 % interval",
-        "sure",
-    ]
+    names = list(dict.fromkeys(name for one in question.groups for name in one.parameters if name not in question.per))
+    of = f" of {question.x}" if len(names) > 1 and question.x else ""
+    header = [", ".join(question.per), *names, f"safe band{of}", question.measure.label, "95 % interval", "sure"]
     rows = [header]
     for group in question.groups:
         one = group.one
-        at = "none works" if not one.works else "–" if one.at is None else short(one.at)
-        if question.x is None and one.works:
-            at = ", ".join(short(value) for name, value in group.parameters.items() if name not in question.per)
+        at = [short(group.parameters[name]) if name in group.parameters else "–" for name in names]
+        if not one.works:
+            at = ["none works", *[""] * (len(names) - 1)]
         interval = _interval(group).removeprefix("95 %: ")
         sure = _sure(group, question) if one.works else ""
-        rows.append([group.label if question.per else "", at, _band(group), _number(one.value), interval, sure])
+        rows.append([group.label if question.per else "", *at, _band(group), _number(one.value), interval, sure])
     shown = [place for place in range(len(header)) if any(row[place] for row in rows[1:])]
     widths = [max(len(row[place]) for row in rows) for place in range(len(header))]
     return ["  ".join(row[place].ljust(widths[place]) for place in shown).rstrip() for row in rows]
@@ -314,6 +324,7 @@ def _group_json(group: Group) -> dict[str, Any]:
         "seeds": group.seeds,
         "seeds_at_best": group.at_seeds,
         "next": [dict(point) for point in group.next],
+        "next_new": group.new,
     }
 
 

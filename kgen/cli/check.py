@@ -18,6 +18,7 @@ def check(file: SweepFile = Path("sweep.yaml")) -> None:
     """Load and expand the file: everything that can be wrong without running it. Of stages each with its trials."""
     from kgen.sweep import expand, load
     from kgen.sweep.stages import size_in_words
+    from kgen.workflow.extras import lacking_extra
 
     spec = load(file)
     trials = expand(spec)
@@ -31,3 +32,5 @@ def check(file: SweepFile = Path("sweep.yaml")) -> None:
         width = max(len(name) for name, _ in words)
         for name, said in words:
             print(f"  {name:{width}}  {said}")
+    if what := lacking_extra(spec):
+        print(f"{what} needs pip install 'kgen-sweep[search]' where it runs; sobol and random need nothing")

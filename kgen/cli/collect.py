@@ -11,6 +11,7 @@ from kgen.cli.in_cluster import InCluster, ServiceAccount, collect_in_cluster
 from kgen.cli.results import Image, Results, SweepOrFile, fetch_results
 from kgen.cli.text import count
 from kgen.errors import InputError
+from kgen.names import stage_title
 
 if TYPE_CHECKING:
     from kgen.results.certificate import Certificate
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command(help="Merge row files into tables, with a certificate of completeness")(collect)
+    app.command(help="Merge row files into tables, with a certificate of completeness (0 if some are missing)")(collect)
 
 
 def collect(
@@ -34,7 +35,7 @@ def collect(
     context: Context = None,
     kubeconfig: Kubeconfig = None,
 ) -> None:
-    """Fetch what is new, write ``collected/`` and say what is there and what is not."""
+    """Fetch what is new, write ``collected/`` and say what is there and what is not: exit code 0 either way."""
     from kgen.names import COLLECTED_DIR
     from kgen.workflow.collect import collect_sweep
 
@@ -62,9 +63,12 @@ def certificate_lines(certificate: Certificate) -> list[str]:
     """The certificate in words; every id and file that is not as it should be is named."""
     c = certificate
     lines = [f"{c.accepted:,} of {c.expected:,} trials have a result" + (": complete" if c.complete else "")]
-    lines += [f"stage {stage}: {why}" for stage, why in c.waiting.items()]
+    lines += [f"{stage_title(stage)}: {why}" for stage, why in c.waiting.items()]
     for stage, lacked in c.incomplete_choices.items():
         lines.append(f"stage {stage} was chosen before these trials had a result: {', '.join(lacked)}")
+    for stage, gone in c.outdated_choices.items():
+        named = ", ".join(gone)
+        lines.append(f"stage {stage} was chosen by trials that the file has no more (--rechoose {stage}): {named}")
     if c.missing:
         lines.append(f"missing: {', '.join(c.missing)}")
     for word, files in (("failed", c.failed), ("interrupted", c.interrupted), ("on a shared device", c.shared)):

@@ -50,7 +50,7 @@ def diff(
     for line in _lines(prepared):
         print(line)
     for stage, why in prepared.later.items():
-        print(f"kgen: stage {stage}: {why}", file=sys.stderr)
+        print(f"kgen: {names.stage_title(stage)}: {why}", file=sys.stderr)
     sys.stdout.flush()
     refuse_sweep(prepared)
     if prepared.has_work:

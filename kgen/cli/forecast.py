@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from kgen.cli.text import count, duration, parameters
+from kgen.cli.searching import search_json, search_lines
+from kgen.cli.text import count, duration, parameters, titled
+from kgen.names import DEFAULT_STAGE
 
 if TYPE_CHECKING:
     from kgen.backends.kubernetes.api import Api
@@ -31,11 +33,12 @@ def sweep_lines(prepared: PreparedSweep, api: Api) -> Iterator[str]:
         yield ""
         yield from part_lines(prepared.parts[0])
     else:
-        stages, known = count(len(prepared.spec.stages), "stage"), count(number, "trial")
+        is_one = prepared.spec.stages[0].name == DEFAULT_STAGE
+        stages = "" if is_one else f"{count(len(prepared.spec.stages), 'stage')}, "
         more = " so far" if prepared.later else ""
-        yield f"sweep {prepared.spec.name}: {stages}, {known}{more}, for {place}{''.join(versions)}"
+        yield f"sweep {prepared.spec.name}: {stages}{count(number, 'trial')}{more}, for {place}{''.join(versions)}"
         yield from _stages(prepared)
-    yield from said_of(prepared.parts)
+    yield from said_of(prepared.parts, prepared.notes)
 
 
 def _stages(prepared: PreparedSweep) -> Iterator[str]:
@@ -46,7 +49,9 @@ def _stages(prepared: PreparedSweep) -> Iterator[str]:
         words = [count(sum(len(part.plan.planned) for part in own), "trial")] if own else []
         words += [outlook(stage, prepared.spec.stages)] if stage.name in prepared.later else []
         yield ""
-        yield f"stage {stage.name}: {'; '.join(words)}"
+        yield titled(stage.name, "; ".join(words))
+        if stage.name in prepared.later:
+            yield from (f"  {line}" for line in search_lines(stage))
         for part in own:
             yield from part_lines(part)
     if not prepared.parts:
@@ -69,9 +74,9 @@ def part_lines(prepared: Prepared) -> Iterator[str]:
     yield from _costs(prepared.forecast)
 
 
-def said_of(parts: Sequence[Prepared]) -> Iterator[str]:
-    """What was found that does not keep the parts from being submitted, once each."""
-    said: dict[str, None] = {}
+def said_of(parts: Sequence[Prepared], notes: Sequence[str] = ()) -> Iterator[str]:
+    """What was found that does not keep the parts from being submitted, once each, after the sweep's own ``notes``."""
+    said = dict.fromkeys(f"note: {note}" for note in notes)
     for part in parts:
         forecast = part.forecast
         said |= dict.fromkeys(f"{f.severity}: {f}" for f in forecast.findings if f not in forecast.refusals)
@@ -153,6 +158,7 @@ def sweep_json(prepared: PreparedSweep) -> dict[str, Any]:
         {
             "stage": stage.name,
             "outlook": outlook(stage, prepared.spec.stages) if stage.name in prepared.later else None,
+            **search_json(stage),
             "parts": [_to_json(part) for part in prepared.parts if part.spec.stage == stage.name],
         }
         for stage in prepared.spec.stages

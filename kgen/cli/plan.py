@@ -11,11 +11,13 @@ import typer
 
 from kgen.cli.arguments import Context, Kubeconfig, Namespace, Results, SweepFile, cluster_options, connect
 from kgen.cli.output import Output, dump
+from kgen.names import DEFAULT_STAGE
 
 if TYPE_CHECKING:
     from kgen.backends.kubernetes.api import Api
     from kgen.plan import Plan, PlannedTrial
     from kgen.sweep import SweepSpec
+    from kgen.sweep.sweepspec import Stage
     from kgen.workflow.plan import StagePlan
 
 _SHOWN = 3
@@ -55,7 +57,7 @@ def plan(
     if output is Output.NAME:
         print("\n".join(f"trial/{item.trial.id}" for item in made.planned))
     elif output is not None:
-        print(dump(to_json(made) | stages_json(stages), output))
+        print(dump(to_json(made) | stages_json(stages, spec), output))
     elif stages:
         print("\n".join(staged_lines(stages, spec, str(file))))
     else:
@@ -99,6 +101,7 @@ def to_json(made: Plan) -> dict[str, Any]:
         "plan": [
             {
                 "trial": item.trial.id,
+                "stage": item.trial.stage,
                 "action": str(item.action),
                 "reason": item.reason,
                 "seed": item.trial.seed,
@@ -109,8 +112,9 @@ def to_json(made: Plan) -> dict[str, Any]:
     }
 
 
-def stages_json(stages: Sequence[StagePlan]) -> dict[str, Any]:
+def stages_json(stages: Sequence[StagePlan], spec: SweepSpec) -> dict[str, Any]:
     """What the plan of a sweep with stages has beside that of its known trials; nothing without stages."""
+    from kgen.cli.searching import search_json
     from kgen.plan import Action
 
     if not stages:
@@ -123,8 +127,9 @@ def stages_json(stages: Sequence[StagePlan]) -> dict[str, Any]:
             "counts": {str(action): sum(made.counts[action] for made in stage.plans) for action in Action},
             "outlook": stage.outlook,
             "worst_case": {"steps": stage.worst_steps},
+            **search_json(given),
         }
-        for stage in stages
+        for stage, given in zip(stages, spec.stages, strict=True)
     ]
     return {"worst_case": {"steps": _worst_steps(stages), "seconds": None}, "stages": each}
 
@@ -141,9 +146,12 @@ def staged_lines(stages: Sequence[StagePlan], spec: SweepSpec, file: str) -> lis
 
     most = sum(stage.trials for stage in stages)
     up_to = "up to " if any(stage.unknown for stage in stages) else ""
-    lines = [f"sweep {spec.name}: {count(len(stages), 'stage')}, {up_to}{count(most, 'trial')}"]
-    for stage in stages:
-        lines += ["", *_of_stage(stage)]
+    number = "" if stages[0].name == DEFAULT_STAGE else f"{count(len(stages), 'stage')}, "
+    lines = [f"sweep {spec.name}: {number}{up_to}{count(most, 'trial')}"]
+    for stage, given in zip(stages, spec.stages, strict=True):
+        lines += ["", *_of_stage(stage, given)]
+    if notes := [f"note: {stage.note}" for stage in stages if stage.note]:
+        lines += ["", *notes]
     plans = [made for stage in stages for made in stage.plans]
     waiting = sum(len(made.pending) for made in plans)
     more = sum(stage.unknown for stage in stages)
@@ -152,36 +160,50 @@ def staged_lines(stages: Sequence[StagePlan], spec: SweepSpec, file: str) -> lis
         worst = _worst_steps(stages)
         long = "as long as the trainer takes: a budget names no steps"
         lines.append(f"at most {long if worst is None else f'{worst:,} training steps'}")
-    lines.append(f"next: {command('run' if waiting or more else 'report', file)}")
+    timed = sum(stage.timed for stage in stages)
+    if timed:
+        lines.append(
+            _once_more(timed, up_to="up to " if any(stage.timed and stage.outlook for stage in stages) else "")
+        )
+    lines.append(f"next: {command('run' if waiting or more or timed else 'report', file)}")
     return lines
+
+
+def _once_more(timed: int, up_to: str = "") -> str:
+    from kgen.cli.text import count
+
+    return f"then {up_to}{count(timed, 'trial')} once more, each alone, to know its seconds"
 
 
 def _to_run(waiting: int, more: int) -> str:
     return f"{waiting:,} to run" + (f", and up to {more:,} that are not known yet" if more else "")
 
 
-def _of_stage(stage: StagePlan) -> list[str]:
+def _of_stage(stage: StagePlan, given: Stage) -> list[str]:
     """One stage: what is known of its trials, and what is to come."""
-    from kgen.cli.text import at_a_time, count, short
+    from kgen.cli.searching import search_lines
+    from kgen.cli.text import at_a_time, count, short, titled
     from kgen.plan import ranges
 
     planned = [item for made in stage.plans for item in made.planned]
+    search = [f"  {line}" for line in search_lines(given)] if stage.outlook else []
     if not planned:
-        return [f"stage {stage.name}: {stage.outlook}"]
+        return [titled(stage.name, stage.outlook), *search]
     ways = dict.fromkeys(at_a_time(made) for made in stage.plans)
     waiting = sum(len(made.pending) for made in stage.plans)
-    head = f"stage {stage.name}: {count(len(planned), 'trial')}, {len(planned) - waiting:,} done, {waiting:,} to run"
-    lines = [f"{head}, {'; '.join(ways)}"]
+    head = f"{count(len(planned), 'trial')}, {len(planned) - waiting:,} done, {waiting:,} to run"
+    lines = [titled(stage.name, f"{head}, {'; '.join(ways)}")]
     known = ranges([item.trial for item in planned], short)
     width = max(len(name) for name in known)
     lines += [f"  {name:<{width}}  {text}" for name, text in known.items()]
     lines += ["", *_sample(tuple(planned))]
-    return [*lines, "", f"  {stage.outlook}"] if stage.outlook else lines
+    return [*lines, "", f"  {stage.outlook}", *search] if stage.outlook else lines
 
 
 def _lines(made: Plan, spec: SweepSpec, file: str) -> list[str]:
     from kgen.cli.text import at_a_time, command, count, duration, short
     from kgen.plan import Action, ranges
+    from kgen.workflow.plan import to_be_timed
 
     counts = made.counts
     lines = [f"sweep {made.name}: {count(len(made.planned), 'trial')}, {at_a_time(made)}", ""]
@@ -196,21 +218,11 @@ def _lines(made: Plan, spec: SweepSpec, file: str) -> list[str]:
         lines.append(f"at most {_worst(made)}")
         if made.expected_seconds is not None:
             lines.append(f"about {duration(made.expected_seconds)}, as fast as those that are done")
-    timed = _to_be_timed(made, spec)
+    timed = to_be_timed(spec, made)
     if timed:
-        lines.append(f"then {count(timed, 'trial')} once more, each alone, to know its seconds")
+        lines.append(_once_more(timed))
     lines.append(f"next: {command('run' if waiting or timed else 'report', file)}")
     return lines
-
-
-def _to_be_timed(made: Plan, spec: SweepSpec) -> int:
-    """How many trials a run trains again after all have a result, if none of them diverges."""
-    from kgen.spec import Packing
-    from kgen.workflow.timing import timing_sample
-
-    if made.packing is Packing.FUSED and made.pending:
-        return min(spec.timing_sample, len(made.planned))
-    return len(timing_sample(spec))
 
 
 def _worst(made: Plan) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,9 @@ from kgen.cli.arguments import Context, Kubeconfig, Namespace
 from kgen.cli.output import Output, dump
 from kgen.cli.results import Image, Results, SweepOrFile, fetch_results, tell
 from kgen.errors import TrialsFailedError
+
+if TYPE_CHECKING:
+    from kgen.workflow.recommend import Advice
 
 
 class _Format(enum.StrEnum):
@@ -59,5 +62,19 @@ def recommend(
         print(words.table(advice))
     elif words.points(advice):
         print(words.parameters_yaml(advice) if output is _Format.YAML else words.names(advice))
-    if not words.points(advice):
-        raise TrialsFailedError(f"nothing to recommend for sweep {opened.spec.name}")
+    if not words.is_answered(advice):
+        elsewhere = _elsewhere(sweep, advice)
+        raise TrialsFailedError(f"nothing to recommend for sweep {opened.spec.name}{elsewhere}")
+
+
+def _elsewhere(sweep: str, advice: Advice) -> str:
+    """Where ``kgen run --recommend`` has put what the file itself has no result of."""
+    from pathlib import Path
+
+    from kgen.cli.text import command
+    from kgen.workflow.derive import derived_file
+
+    derived = derived_file(Path(sweep))
+    if any(question.results for question in advice.questions) or advice.hints or not derived.is_file():
+        return ""
+    return f"; 'kgen run --recommend' has made {derived.name}, with results of its own: {command('recommend', derived)}"

@@ -27,7 +27,7 @@ def render(
 ) -> None:
     """Print YAML documents, or write a folder for kubectl, Argo CD or Flux. Asks no cluster."""
     from kgen.cli.output import Output, dump
-    from kgen.cli.text import count
+    from kgen.cli.text import command, count
     from kgen.sweep import load
     from kgen.workflow.render import render_sweep, write_manifests
 
@@ -42,4 +42,5 @@ def render(
     written = write_manifests(rendered, spec.name, output)
     removed = f", {count(written.removed, 'file')} removed" if written.removed else ""
     print(f"{output}: {count(written.files, 'object')}, {written.changed:,} new or changed{removed}")
-    print(f"next: kubectl apply -f {output}")
+    has_jobs = bool(rendered.jobs)
+    print(f"next: kubectl apply -f {output}" if has_jobs else f"next: {command('submit', file)} --wait")

@@ -6,6 +6,7 @@ import typer
 
 from kgen.cli.arguments import Context, Kubeconfig, Namespace
 from kgen.cli.results import Image, Results, SweepOrFile, fetch_results
+from kgen.names import stage_title
 
 
 def register(app: typer.Typer) -> None:
@@ -31,6 +32,6 @@ def report(
     certificate = collected.results.certificate
     if not certificate.complete:
         print(f"so far: {certificate.accepted:,} of {certificate.expected:,} trials have a result")
-        print("".join(f"stage {stage}: {why}\n" for stage, why in certificate.waiting.items()), end="")
+        print("".join(f"{stage_title(stage)}: {why}\n" for stage, why in certificate.waiting.items()), end="")
     print(answers(collected.analyses))
     print(f"\nreport: {page}")

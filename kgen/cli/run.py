@@ -10,8 +10,10 @@ import typer
 
 from kgen.cli.arguments import AllowIncomplete, Rechoose, Results, SweepFile
 from kgen.errors import TrialsFailedError
+from kgen.names import stage_title
 
 if TYPE_CHECKING:
+    from kgen.analysis import Analysis
     from kgen.sweep import SweepSpec
     from kgen.workflow.run import Run
 
@@ -51,7 +53,6 @@ def run(
 ) -> None:
     """Run, stage after stage, collect, report. Exit code 1 if a trial has no result, or a stage could not start."""
     from kgen.cli.progress import display
-    from kgen.cli.text import answers
     from kgen.sweep import load
     from kgen.workflow.run import run_sweep
 
@@ -69,12 +70,32 @@ def run(
         allow_incomplete=allow_incomplete,
         rechoose=rechoose or (),
     )
-    print(answers(done.collected.analyses))
+    print(_answer(spec, done))
     print(f"\nreport: {done.page}")
     if recommend:
         print(f"\n{_recommendation(spec)}\n\nstages: {file}")
     if not done.collected.results.certificate.complete:
         raise TrialsFailedError(_failures(done, str(file)))
+
+
+def _answer(spec: SweepSpec, done: Run) -> str:
+    """Of all stages, but those that are range tests: of these what they hint at."""
+    from kgen.cli.text import answers
+    from kgen.sweep.sweepspec import Method
+
+    rising = [stage.name for stage in spec.stages if stage.search and stage.search.method is Method.RANGE_TEST]
+    said = [one for one in done.collected.analyses if one.stage not in rising or _has_value(one)]
+    parts = [answers(said)] if said else []
+    if rising:
+        from kgen.cli.advice import hint_lines
+        from kgen.workflow.recommend import hints_of
+
+        parts += ["\n".join(hint_lines(hints_of(spec)) or ["The range tests have nothing to hint at."])]
+    return "\n\n".join(parts)
+
+
+def _has_value(analysis: Analysis) -> bool:
+    return any(row.value is not None for row in analysis.answer.rows)
 
 
 def _recommendation(spec: SweepSpec) -> str:
@@ -106,5 +127,5 @@ def _failures(done: Run, file: str) -> str:
     if lacking:
         parts.append(f"'{command('collect', file)}' names them all, '{command('run', file)}' tries them again")
     elif done.blocked is None:
-        parts += [f"stage {stage}: {why}" for stage, why in certificate.waiting.items()]
+        parts += [f"{stage_title(stage)}: {why}" for stage, why in certificate.waiting.items()]
     return "\n".join(parts)

@@ -24,6 +24,7 @@ from kgen.cli.arguments import (
 )
 from kgen.cli.in_cluster import InCluster, ServiceAccount
 from kgen.errors import InputError, InterruptedRunError
+from kgen.names import COMPONENT_SUBMIT, tool_name
 
 if TYPE_CHECKING:
     from kgen.backends.kubernetes.api import Api
@@ -108,14 +109,14 @@ def submit(
     spec = load(file)
     to_rechoose(spec, options.rechoose)  # what it refuses is said without a cluster
     if dry_run is DryRun.CLIENT:
-        _render_only(spec, namespace or "")
+        _render_only(spec, namespace or "", by_job=in_cluster)
         return
     api = connect(kubeconfig, context, namespace, sweep_namespace=spec.kubernetes.namespace)
     prepared = _prepared(spec, api, options)
     show(prepared, api)
     refuse_sweep(prepared, attached=wait or in_cluster)
     if dry_run is DryRun.SERVER:
-        _server_dry_run(prepared)
+        _server_dry_run(prepared, by_job=in_cluster)
         return
     ask = partial(_ask, yes=yes)
     ask(prepared)
@@ -143,10 +144,12 @@ def _prepared(spec: SweepSpec, api: Api, options: Options) -> PreparedSweep:
     )
 
 
-def _render_only(spec: SweepSpec, namespace: str) -> None:
+def _render_only(spec: SweepSpec, namespace: str, *, by_job: bool) -> None:
     from kgen.workflow.render import render_sweep
 
     rendered = render_sweep(spec, namespace=namespace)
+    if by_job:
+        print(f"job.batch/{tool_name(COMPONENT_SUBMIT, spec.name)} created (dry run), which creates what is missing:")
     for manifest in rendered.objects():
         kind = "job.batch" if manifest.kind == "Job" else "configmap"
         print(f"{kind}/{manifest.name} created (dry run)")
@@ -154,9 +157,12 @@ def _render_only(spec: SweepSpec, namespace: str) -> None:
         print(f"note: {note}")
 
 
-def _server_dry_run(prepared: PreparedSweep) -> None:
+def _server_dry_run(prepared: PreparedSweep, *, by_job: bool) -> None:
     from kgen.plan import Action
 
+    if by_job:
+        name = tool_name(COMPONENT_SUBMIT, prepared.spec.name)
+        print(f"job.batch/{name} created (server dry run), which creates what is missing:")
     for manifest in prepared.shared:
         what = "configured" if manifest.name in prepared.stale else "created"
         print(f"configmap/{manifest.name} {what} (server dry run)")
@@ -187,18 +193,16 @@ def _ask(prepared: PreparedSweep, *, yes: bool) -> None:
 def _stored(given: str, dry_run: DryRun, namespace: str | None, options: Options) -> None:
     """What the Job does: the sweep is the one that the cluster holds, and nobody can be asked."""
     from kgen.cli.submitting import attached, show
-    from kgen.workflow.interrupt import sigterm_as_interrupt
     from kgen.workflow.results import stored_sweep
     from kgen.workflow.submit import refuse_sweep
     from kgen.workflow.submitting import submitting_since
 
     if dry_run is not DryRun.NONE:
         raise InputError.of("the command line", "--dry-run", f"{dry_run} of a sweep by its name", "a sweep file")
-    with sigterm_as_interrupt():
-        api, name = find_sweep(given, None, None, namespace)
-        since = submitting_since(api, name)
-        own = replace(options, namespace=api.namespace, has_file=False)
-        prepared = _prepared(stored_sweep(api, name), api, own)
-        show(prepared, api)
-        refuse_sweep(prepared)
-        attached(prepared, api, own, since)
+    api, name = find_sweep(given, None, None, namespace)
+    since = submitting_since(api, name)
+    own = replace(options, namespace=api.namespace, has_file=False)
+    prepared = _prepared(stored_sweep(api, name), api, own)
+    show(prepared, api)
+    refuse_sweep(prepared)
+    attached(prepared, api, own, since)

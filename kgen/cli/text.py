@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kgen.spec import Packing, TrialSpec, text_of
+from kgen.names import DEFAULT_STAGE
+from kgen.spec import Packing, TrialSpec, shown
 
 if TYPE_CHECKING:
     from kgen.analysis import Analysis
@@ -47,6 +48,11 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
+def titled(stage: str, words: str) -> str:
+    """A line of a plan about a stage; that of a file without stages needs no name."""
+    return words if stage == DEFAULT_STAGE else f"stage {stage}: {words}"
+
+
 def at_a_time(plan: Plan) -> str:
     """How many trials a run trains at the same time, in words."""
     if plan.packing is Packing.FUSED:
@@ -55,17 +61,14 @@ def at_a_time(plan: Plan) -> str:
 
 
 def parameters(trial: TrialSpec, *, seed: bool = False) -> str:
-    """``optimizer=adam learning_rate=0.001``, with floats as written or in six digits; where repeats are told apart,
-    the seed too."""
+    """``optimizer=adam learning_rate=0.001``, where repeats are told apart, the seed too."""
     words = [f"{name}={short(value)}" for name, value in trial.parameters.items()]
     return " ".join([*words, f"seed={trial.seed}"] if seed else words)
 
 
 def short(value: bool | int | float | str) -> str:
     """A value in a line or a table cell; text that would be lost there, or break it, in quotes."""
-    text = text_of(value)
-    if isinstance(value, float):
-        return f"{value:.6g}" if len(text) > 8 else text
+    text = shown(value)
     return text if text.isprintable() and text.split() == [text] else json.dumps(text, ensure_ascii=False)
 
 

@@ -70,6 +70,8 @@ def page(
         times=any(measure.is_time for analysis in analyses for measure in analysis.measures),
         metrics_compared=any(not measure.is_time for analysis in analyses for measure in analysis.measures),
         growing=any(analysis.scaling is not None for analysis in analyses),
+        ranked=any(analysis.ranking is not None for analysis in analyses),
+        repeated=any(analysis.answer.repeated for analysis in analyses),
         reproduce=reproduce,
         sweep_text=sweep_text,
         metrics={str(name).partition(".")[2] for name in trials.columns if str(name).startswith("final.")},

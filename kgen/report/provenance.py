@@ -42,6 +42,11 @@ _MEANINGS: Final = {
         "These stages took their trials from an earlier one of which trials had no result then; the choice might be "
         "another one now. It is made anew by --rechoose.",
     ),
+    "outdated_choices": (
+        "choice by trials that are no more",
+        "The stage that these took their trials from was edited since: it has other trials now. The choice is made "
+        "anew by --rechoose.",
+    ),
     "missing": ("missing trial", "No row of these was found: they have not run, or left none. Run the sweep again."),
     "interrupted": ("interrupted trial", "Stopped from outside before the end; the next run does these again."),
     "failed": ("failed trial", "Crashed, or could not start. Counted in no statistic."),
@@ -68,6 +73,7 @@ _MEANINGS: Final = {
 _PLURALS: Final = {
     "waiting": "stages that may get more trials",
     "incomplete_choices": "choices from incomplete stages",
+    "outdated_choices": "choices by trials that are no more",
     "duplicates": "trials that ran more than once",
     "shared": "trials on a shared device",
 }

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import pandas as pd
 from markupsafe import Markup
 
-from kgen.analysis import Analysis, FigureData
+from kgen.analysis import COMPLETE, Analysis, FigureData
 from kgen.analysis.compare import Comparison
-from kgen.analysis.text import listing, number, plural
+from kgen.analysis.text import listing, number, plural, plurals
 from kgen.choice import Choice, Chosen
 from kgen.names import COLLECTED_DIR, summary_file
 from kgen.report.tables import Table, answer_table, frame_table, texts_table
@@ -47,6 +47,8 @@ class Section:
     several: bool
     """Whether there are other stages."""
     question: str
+    seeds: str
+    """How many of them a point has results of."""
     answer: Table
     tables: tuple[tuple[str, Table], ...]
     """More of the answer, each under its heading."""
@@ -90,6 +92,7 @@ def sections(
                 analysis=analysis,
                 several=several,
                 question=question(analysis, len(own)),
+                seeds=_seeds(analysis, own),
                 answer=answer_table(analysis, f"{prefix}answer"),
                 tables=_tables(analysis, prefix),
                 published=None if beside is None else frame_table(f"{prefix}published", beside.table, words=True),
@@ -125,6 +128,13 @@ def question(analysis: Analysis, trials: int) -> str:
         limits.append(f"{number(budget.seconds)} counted seconds")
     target = f" Target: {budget.target}." if budget.target is not None else ""
     return f"{said}.{target} Budget: {' or '.join(limits)}." if limits else f"{said}.{target}"
+
+
+def _seeds(analysis: Analysis, own: pd.DataFrame) -> str:
+    columns = [parameter.column for parameter in (analysis.roles.group, analysis.roles.x) if parameter is not None]
+    done = own[own["status"].isin(COMPLETE)]
+    counts = done.groupby(columns, dropna=False)["seed"].nunique().tolist() if columns else [done["seed"].nunique()]
+    return plurals(counts, "seed")
 
 
 def _tables(analysis: Analysis, prefix: str) -> tuple[tuple[str, Table], ...]:

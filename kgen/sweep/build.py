@@ -112,7 +112,12 @@ class Builder:
                 target = Target(metric, float(bound.at_most), Direction.AT_MOST)
         endless = given.steps is None and given.seconds is None and tuple(self._parsed.trainer.command) == BUILT_IN
         if endless and self._is_sound(("budget",), ("trainer",)):
-            self._wrong(("budget",), "neither steps nor seconds", "at least one of them, so that every trial ends")
+            self._findings.lacking(
+                ("budget",),
+                "neither steps nor seconds",
+                "at least one of them, so that every trial ends",
+                beside=("parameters",),
+            )
         return Budget(
             target=target,
             steps=given.steps,
@@ -126,13 +131,26 @@ class Builder:
         may_complain = budget.target is None and self._is_sound(("budget",), ("objective",))
         if given is None:
             if may_complain:
-                self._wrong(("objective",), "nothing", "a metric, because budget.target is not set either")
+                target, metric = self._proposed()
+                self._findings.lacking(
+                    ("budget", "target"),
+                    "nothing, and no objective",
+                    f"target: {{{target}}} in budget, to compare trials by the steps to it; or "
+                    f"objective: {{metric: {metric}}} beside budget, to compare them by what they report",
+                    beside=("parameters",),
+                )
             return Objective(STEPS_TO_TARGET)
         if given.metric in TO_TARGET and may_complain:
             self._wrong(
                 ("objective", "metric"), given.metric, "a reported metric, or a budget.target to count to", here=True
             )
         return Objective(given.metric, given.goal, given.at)
+
+    def _proposed(self) -> tuple[str, str]:
+        """A target and a metric as somebody might write them."""
+        if tuple(self._parsed.trainer.command) == BUILT_IN:
+            return "train_accuracy: 0.97", "val_accuracy, goal: maximize"
+        return "METRIC: 0.97", "METRIC"
 
     def _location(self) -> Location:
         given, name = self._parsed.results, self._parsed.name

@@ -12,7 +12,7 @@ from kgen.sweep.fields import show
 from kgen.sweep.findings import Findings
 from kgen.sweep.stage_model import ChoiceParameters, FromModel
 from kgen.sweep.stages import grids_of
-from kgen.sweep.sweepspec import Dimension, From, Range, Stage
+from kgen.sweep.sweepspec import Dimension, From, Method, Range, Stage
 from kgen.sweep.translate import did_you_mean
 
 _PATH = ("parameters", "from")
@@ -25,6 +25,8 @@ def choice_of(findings: Findings, parameters: ChoiceParameters, earlier: Mapping
     check = _Check(findings, given)
     if source is None:
         check.no_such_stage(list(earlier))
+    elif source.search is not None and source.search.method is Method.RANGE_TEST:
+        check.no_trials(source)
     else:
         check.best(source)
         check.names(source, grids_of(source, earlier.values()), parameters.beside)
@@ -61,6 +63,15 @@ class _Check:
 
     def _is_sound(self, *fields: str) -> bool:
         return self._findings.is_sound(*((*_PATH, field) for field in fields))
+
+    def no_trials(self, source: Stage) -> None:
+        """The stage that it names trains at no rate."""
+        others = ", ".join(method for method in Method if method is not Method.RANGE_TEST)
+        allowed = (
+            f"a stage of trials, or of a search by {others}: a range test has none at one rate that could be taken; "
+            "'kgen run' and 'kgen recommend' show what it hints at"
+        )
+        self._wrong("stage", found=f"{source.name}, a range test", allowed=allowed)
 
     def no_such_stage(self, earlier: list[str]) -> None:
         """The stage that it names does not come before this one."""

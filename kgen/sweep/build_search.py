@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from kgen.names import CONFIG_RANGE_TEST
 from kgen.spec import Packing, Value
 from kgen.sweep import model, space
+from kgen.sweep.choosing import DEFAULT_METHOD, DEFAULT_OTHERWISE
 from kgen.sweep.document import Path
 from kgen.sweep.fields import show
 from kgen.sweep.findings import Findings
 from kgen.sweep.packing import packing_of
+from kgen.sweep.rungs import lengths_of, rungs
 from kgen.sweep.stage_model import SearchModel
 from kgen.sweep.stages import RANGE_TEST_CHECKS, groups_of
 from kgen.sweep.sweepspec import BUILT_IN, Dimension, Method, Range, Search, Spacing, SweepSpec
@@ -19,10 +21,11 @@ from kgen.sweep.translate import did_you_mean
 
 _RATE: Final = "learning_rate"
 _ONLY: Final = {
+    "trials": tuple(method for method in Method if method is not Method.RANGE_TEST),
     "reduction": (Method.HALVING,),
     "min_steps": (Method.HALVING, Method.RANGE_TEST),
     "improvement": tuple(method for method in Method if method not in (Method.HALVING, Method.RANGE_TEST)),
-    "parallel": tuple(method for method in Method if method is not Method.RANGE_TEST),
+    "parallel": tuple(method for method in Method if method not in (Method.HALVING, Method.RANGE_TEST)),
 }
 """Methods that a key belongs to; the others belong to all."""
 _PARALLEL: Final = {Method.BISECTION: 1}
@@ -36,7 +39,9 @@ Spaces = tuple[Mapping[str, Dimension], ...]
 def search_of(findings: Findings, parsed: model.SweepFile, base: SweepSpec, grids: Grids, spaces: Spaces) -> Search:
     """The search over these spaces; ``grids`` are the same as the file has them, with their places."""
     given = parsed.search or SearchModel.model_validate({})
-    check = _Check(findings, given, base)
+    unsuited = _not_for_bisection(spaces, given.per or ())
+    method = given.method or (DEFAULT_OTHERWISE if unsuited else DEFAULT_METHOD)
+    check = _Check(findings, given, method, base)
     check.limits()
     if findings.is_sound(("search", "method")):
         check.keys()
@@ -44,15 +49,18 @@ def search_of(findings: Findings, parsed: model.SweepFile, base: SweepSpec, grid
         check.per(spaces)
         if given.method is Method.RANGE_TEST:
             check.range_test(grids, spaces)
+        if given.method is Method.BISECTION and unsuited and findings.is_sound(("search", "per")):
+            allowed = f"one number on a logarithmic scale for each group; {DEFAULT_OTHERWISE} and others take any"
+            findings.wrong(("search", "method"), f"{given.method} with {unsuited}", allowed)
     return Search(
-        method=given.method,
+        method=method,
         spaces=spaces,
         per=tuple(given.per or ()),
         trials=given.trials,
         steps=given.steps,
         seconds=given.seconds,
         improvement=given.improvement,
-        parallel=given.parallel or _PARALLEL.get(given.method, _OTHERS),
+        parallel=given.parallel or _PARALLEL.get(method, _OTHERS),
         reduction=given.reduction,
         min_steps=given.min_steps,
     )
@@ -61,10 +69,10 @@ def search_of(findings: Findings, parsed: model.SweepFile, base: SweepSpec, grid
 class _Check:
     """Finds the mistakes of one search."""
 
-    def __init__(self, findings: Findings, given: SearchModel, base: SweepSpec) -> None:
+    def __init__(self, findings: Findings, given: SearchModel, method: Method, base: SweepSpec) -> None:
         self._findings = findings
         self._given = given
-        self._method = given.method
+        self._method = method
         self._base = base
 
     def _wrong(self, *path: str | int, found: str, allowed: str, key: bool = False) -> None:
@@ -80,7 +88,11 @@ class _Check:
     def limits(self) -> None:
         """Numbers of trials and of steps that do not go together."""
         given, repeats, steps = self._given, self._base.repeats, self._base.budget.steps
-        if given.trials < repeats and self._findings.is_sound(("search", "trials"), ("repeats",)):
+        if (
+            self._method is not Method.RANGE_TEST
+            and given.trials < repeats
+            and self._findings.is_sound(("search", "trials"), ("repeats",))
+        ):
             allowed = f"at least {repeats}, the repeats of one point"
             self._wrong("trials", found=f"{given.trials:,}", allowed=allowed)
         if self._method is Method.RANGE_TEST and given.min_steps and given.min_steps <= RANGE_TEST_CHECKS:
@@ -94,6 +106,17 @@ class _Check:
         elif given.min_steps and given.min_steps >= steps:
             allowed = f"less than budget.steps, which is {steps:,}: the last rung"
             self._wrong("min_steps", found=f"{given.min_steps:,}", allowed=allowed)
+        else:
+            self._rungs(steps)
+
+    def _rungs(self, steps: int) -> None:
+        """One trial of each rung at least."""
+        given, repeats = self._given, self._base.repeats
+        sound = self._findings.is_sound(*(("search", name) for name in ("trials", "min_steps", "reduction")))
+        rungs = len(lengths_of(given.min_steps, given.reduction, steps))
+        if sound and repeats <= given.trials < rungs * repeats:
+            words = f"{rungs} rungs" + (f" of {repeats} repeats" if repeats > 1 else "")
+            self._wrong("trials", found=f"{given.trials:,}", allowed=f"at least {rungs * repeats}, for {words}")
 
     def per(self, spaces: Spaces) -> None:
         """Groups are made of values that the file lists."""
@@ -117,14 +140,15 @@ class _Check:
             allowed = "kgen's own trainer, which can let the rate rise in a run; another method for others"
             found = f"range-test with {show(' '.join(trainer.command))}"
             self._wrong("method", found=found, allowed=allowed)
-        if _RATE in trainer.config:
-            allowed = "no rate beside that which rises"
-            self._findings.wrong(("trainer", "config", _RATE), f"{_RATE} with range-test", allowed, key=True)
+        for name in (_RATE, CONFIG_RANGE_TEST):
+            if name in trainer.config:
+                allowed = "no rate beside that which rises" if name == _RATE else "the range in parameters"
+                self._findings.wrong(("trainer", "config", name), f"{name} with range-test", allowed, key=True)
         for (place, _), grid in zip(grids, spaces, strict=True):
             rate = grid.get(_RATE)
             if not isinstance(rate, Range) or rate.spacing is not Spacing.LOG:
                 path = (*place, _RATE) if _RATE in grid else place
-                found = "other values" if _RATE in grid else f"no {_RATE}"
+                found = _shown(rate) if rate is not None else f"no {_RATE}"
                 self._findings.wrong(path, found, f"{_RATE}: {{log: {{start: …, stop: …}}}} with range-test")
             for name, dimension in grid.items():
                 if name == _RATE:
@@ -151,6 +175,37 @@ class _Check:
             seen |= {tuple(map(space.identity, group.values())): name for group in groups}
 
 
+def _not_for_bisection(spaces: Spaces, per: Sequence[str]) -> str:
+    """What of these spaces keeps it from bisecting them, in words; empty where each group has one number to choose, on
+    a logarithmic scale."""
+    seen: set[tuple[tuple[bool, Value], ...]] = set()
+    for grid in spaces:
+        chosen = [name for name, values in grid.items() if name not in per and not _is_one_value(values)]
+        if len(chosen) != 1:
+            return f"{', '.join(chosen)} to choose" if chosen else "nothing to choose"
+        if not _is_logarithmic(grid[chosen[0]]):
+            return f"{chosen[0]}, which has {_shown(grid[chosen[0]])}"
+        own = {tuple(map(space.identity, group.values())) for group in groups_of([grid], per)}
+        if own & seen:
+            return "several alternatives of one group"
+        seen |= own
+    return ""
+
+
+def _is_one_value(dimension: Dimension) -> bool:
+    return not isinstance(dimension, Range) and len(dimension) == 1
+
+
+def _is_logarithmic(dimension: Dimension) -> bool:
+    return dimension.spacing is Spacing.LOG if isinstance(dimension, Range) else space.is_logarithmic(dimension)
+
+
+def _shown(dimension: Dimension) -> str:
+    if isinstance(dimension, Range):
+        return "whole numbers" if dimension.spacing is Spacing.INT else f"a {dimension.spacing} range"
+    return f"{len(dimension)} value{'s' * (len(dimension) != 1)}"
+
+
 def _is_listed(dimension: Dimension | None) -> bool:
     return dimension is not None and not isinstance(dimension, Range)
 
@@ -158,14 +213,18 @@ def _is_listed(dimension: Dimension | None) -> bool:
 def packing_of_search(asked: Packing | None, search: Search, base: SweepSpec) -> Packing:
     """Packing of everything that a search asks for: that of the points of one answer, so that it is the same however
     many there are of them at a time."""
-    together = [grid for one in search.spaces if (grid := _one_answer(search, one)) is not None]
+    points = search.parallel
+    if search.method is Method.HALVING and base.budget.steps is not None:
+        points = rungs(search, base.budget.steps, max(search.trials // base.repeats, 1))[0].points
+    together = [grid for one in search.spaces if (grid := _one_answer(search, one, points)) is not None]
     if asked is None and (len(together) < len(search.spaces) or search.method is Method.RANGE_TEST):
         return Packing.SEQUENTIAL
     return packing_of(asked, together, base.trainer, base.objective, base.budget)
 
 
-def _one_answer(search: Search, given: Mapping[str, Dimension]) -> Mapping[str, Sequence[Value]] | None:
-    """A grid of as many points as come at a time; None where parameters other than the rate set them apart."""
+def _one_answer(search: Search, given: Mapping[str, Dimension], points: int) -> Mapping[str, Sequence[Value]] | None:
+    """A grid of what comes at a time, so many points of each group; None where parameters other than the rate set them
+    apart."""
     groups = 1
     grid: dict[str, Sequence[Value]] = {}
     for name, dimension in given.items():
@@ -175,4 +234,4 @@ def _one_answer(search: Search, given: Mapping[str, Dimension]) -> Mapping[str, 
             return None
         elif name != _RATE:
             grid[name] = dimension  # type: ignore[assignment]
-    return {**grid, _RATE: range(math.prod((groups, search.parallel)))}
+    return {**grid, _RATE: range(groups * points)}

@@ -17,31 +17,42 @@ from kgen.sweep.build_search import packing_of_search, search_of
 from kgen.sweep.document import Document
 from kgen.sweep.document import Path as FieldPath
 from kgen.sweep.findings import Findings
+from kgen.sweep.own_trainer import check_own_trainer
 from kgen.sweep.sources import Sources
 from kgen.sweep.stage_model import ChoiceParameters, StageModel
-from kgen.sweep.stages import most
+from kgen.sweep.stages import grids_of, most
 from kgen.sweep.sweepspec import Stage, SweepSpec
 
 
 def build(
-    document: Document, parsed: model.SweepFile, broken: Collection[FieldPath], files: Mapping[str, bytes]
+    document: Document,
+    parsed: model.SweepFile,
+    broken: Collection[FieldPath],
+    files: Mapping[str, bytes],
+    *,
+    strict: bool = False,
 ) -> tuple[SweepSpec | None, list[Problem]]:
     """The sweep, and the mistakes that no single field shows; the sweep is only worth something without any,
     and None where nothing is right of it.
 
     ``broken`` fields have mistakes of their own. ``files`` stand for files of those names beside the sweep file.
+    ``strict``: what kgen's own trainer would refuse is a mistake, too.
     """
     findings = Findings(document, broken)
     sources = Sources(Path(document.file), files)
-    if parsed.stages is None:
+    if parsed.stages is None and not ("stages" in document.value and ("stages",) in broken):
+        if strict:
+            check_own_trainer(findings, parsed)
         return _plain(findings, parsed, sources), findings.problems
-    for name in ("parameters", "search", "budget"):
+    for name in ("parameters", "search"):
         if name in document.value and findings.is_sound((name,)):
             findings.wrong((name,), f"{name} beside stages", f"{name} in each stage", key=True)
     made = _Stages(findings, sources)
-    for number, given in enumerate(parsed.stages):
+    for number, given in enumerate(parsed.stages or ()):
         if ("stages", number) not in broken:
             made.add(number, given, _as_file(parsed, given))
+            if strict:
+                check_own_trainer(findings.of_stage(number), _as_file(parsed, given))
     return made.whole(), findings.problems
 
 
@@ -82,7 +93,7 @@ def _as_file(parsed: model.SweepFile, given: StageModel) -> model.SweepFile:
     changes = {
         "parameters": given.parameters,
         "search": given.search,
-        "budget": given.budget,
+        "budget": given.budget or parsed.budget,
         "seed": parsed.seed if given.seed is None else given.seed,
         "repeats": given.repeats or parsed.repeats,
         "objective": given.objective or parsed.objective,
@@ -127,6 +138,8 @@ class _Stages:
             (beside,) = listed(findings, [(place, parameters.beside)])
             source = choice_of(findings, parameters, self._made)
             made = Stage(base, source=source, beside=beside, packing=asked)
+            order = dict.fromkeys(name for grid in grids_of(made, self._made.values()) for name in grid)
+            made = replace(made, order=tuple(order))
             _check_size(findings, made, self._made.values(), ("parameters",))
             return made
         if given.search is not None or not findings.is_sound(("search",)):

@@ -82,7 +82,9 @@ class Method(enum.StrEnum):
 
 
 DEFAULT_METHOD: Final = Method.BISECTION
-"""Of a search that names none: the one that does best in ``tests/benchmarks/bench_search.py``."""
+"""Of a search that names none, and suits it: the one that does best in ``tests/benchmarks/bench_search.py``."""
+DEFAULT_OTHERWISE: Final = Method.TPE
+"""Of any other one that names none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Any, Final
 from kgen.errors import Problem
 from kgen.sweep.document import Document, Path, field_name
 
-_OWN: Final = ("name", "parameters", "search", "budget")
+_OWN: Final = ("name", "parameters", "search")
 """Blocks that stages have and never share."""
 _SHARED: Final = {"trainer": 3, "execution": 2}
 """Blocks of which a stage has some fields and the file the others: length of the path of such a field."""
@@ -76,3 +76,9 @@ class Findings:
         """A mistake at that field; ``here``: of the stage, also where it has the file's value."""
         where = ("stages", self.stage, *path) if here and self.stage is not None else self.at(path)
         self.problems.append(self._document.problem(where, found, allowed, key=key))
+
+    def lacking(self, path: Path, found: str, allowed: str, *, beside: Path) -> None:
+        """A field that is missing, shown at its block, or where that is missing too, ``beside`` another one."""
+        block = path[:1] if self.raw(str(path[0])) is not None else beside
+        place = self._document.place(self.at(block), key=block == beside)
+        self.problems.append(self._document.problem_at(place, self.name(path), found, allowed))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
@@ -32,19 +33,29 @@ def load(file: str | Path) -> SweepSpec:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError.of(str(file), "the file", f"byte {error.start} that is not UTF-8", "UTF-8 text") from error
-    return loads(text, file=str(file))
+    return loads(text, file=str(file), strict=True)
 
 
-def loads(text: str, *, file: str = "sweep.yaml", files: Mapping[str, bytes] | None = None) -> SweepSpec:
+def loads(
+    text: str,
+    *,
+    file: str = "sweep.yaml",
+    files: Mapping[str, bytes] | None = None,
+    assumed: Mapping[str, Any] = MappingProxyType({}),
+    strict: bool = False,
+) -> SweepSpec:
     """The same from text; ``file`` names it in messages and is where relative paths start. ``files`` are contents that
-    stand for files of those names, where the sweep's own folder is not at hand."""
+    stand for files of those names, where the sweep's own folder is not at hand; ``assumed`` keys count where the text
+    has none, or nothing behind them. ``strict``: what kgen's own trainer would refuse is a mistake, too; not of a sweep
+    that a cluster holds, so that one which another kgen has submitted can be looked at and deleted."""
     document = parse(text, file)
     if not isinstance(document.value, dict):
         found = document.problem((), show(document.value), "a mapping that begins with version: 1")
         raise InputError([*document.problems, found])
+    document.value |= {key: value for key, value in assumed.items() if document.value.get(key) is None}
     check = _Check(document)
     parsed = check.validate()
-    spec, found_by_several = build(document, parsed, check.broken, files or {})
+    spec, found_by_several = build(document, parsed, check.broken, files or {}, strict=strict)
     problems = [*document.problems, *check.problems, *found_by_several]
     if problems:
         unique = {(p.line, p.column, p.field, p.found): p for p in problems}

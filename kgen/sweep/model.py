@@ -124,7 +124,7 @@ class SweepFile(Closed):
                 LISTED_WITHOUT_SEARCH,
                 {
                     "if": {"required": ["stages"]},
-                    "then": {"not": {"anyOf": [{"required": ["budget"]}, {"required": ["search"]}]}},
+                    "then": {"not": {"required": ["search"]}},
                 },
             ],
         }
@@ -158,8 +158,8 @@ class SweepFile(Closed):
     )
     stages: Annotated[list[StageModel], Field(min_length=1, max_length=MAX_STAGES)] | None = Field(
         None,
-        description="One sweep after another, each with parameters and a budget of its own, which stand in no other "
-        "place then; a later one may take its parameters from what an earlier one found",
+        description="One sweep after another, each with parameters of its own, which stand in no other place then; a "
+        "later one may take them from what an earlier one found",
     )
     results: Results = Field(
         "results/",

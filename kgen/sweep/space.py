@@ -19,6 +19,9 @@ MAX_VALUES: Final = 100_000
 """Values of one parameter."""
 MAX_GRIDS: Final = 1_000_000
 """Values of all parameters of a sweep; more can't be fewer trials."""
+LOG_SPAN: Final = 100.0
+"""Two values of a parameter that lie two decades or more apart were chosen on a logarithmic grid, or should have
+been."""
 _PRECISION: Final = 60  # digits; correct rounding takes about 40, the errors of MAX_VALUES multiplications take 5 more
 
 
@@ -157,6 +160,12 @@ def without(values: Sequence[Value], removed: Sequence[Value]) -> tuple[Value, .
 def identity(value: Value) -> tuple[bool, Value]:
     """What makes two values the same: equal as Python has it, but a truth value is no number."""
     return isinstance(value, bool), value
+
+
+def is_logarithmic(values: Sequence[Value]) -> bool:
+    """Whether a list of numbers, none of them a word or a truth value, spans :data:`LOG_SPAN` or more."""
+    known = _numbers(values)
+    return 0 < len(known) == len(values) and min(known) > 0 and max(known) / min(known) >= LOG_SPAN
 
 
 class _Nearest:

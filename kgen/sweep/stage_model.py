@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Annotated, Any, Final, Self
 
 from pydantic import (
@@ -20,7 +19,7 @@ from pydantic import (
 from kgen.names import DEFAULT_STAGE, DNS_LABEL_PATTERN, DNS_LABEL_WORDS
 from kgen.spec import At, Goal
 from kgen.sweep.aims import BudgetModel, ObjectiveModel
-from kgen.sweep.choosing import DEFAULT_METHOD, Method
+from kgen.sweep.choosing import DEFAULT_METHOD, DEFAULT_OTHERWISE, Method
 from kgen.sweep.cluster import PackingWord, TimingSample
 from kgen.sweep.fields import MAX_INT, Closed, Positive, PositiveWhole, all_wrong, check_int, show, wrong
 from kgen.sweep.grids import NAME_WORDS, PARAMETER_NAME, Parameter, ParameterGrid, ParameterName, Values
@@ -195,8 +194,10 @@ def _check_improvement(value: Any) -> Any:
 class SearchModel(Closed):
     """Which combinations of the parameters are tried, and how many: each limit counts for each group of ``per``."""
 
-    method: Annotated[Method, Field(strict=False)] = Field(
-        DEFAULT_METHOD, description="How the next points are chosen; the default did best in kgen's own benchmark"
+    method: Annotated[Method, Field(strict=False)] | None = Field(
+        None,
+        description=f"How the next points are chosen; without it {DEFAULT_METHOD} where each group has one number on a "
+        f"logarithmic scale to choose, which did best in kgen's own benchmark, and else {DEFAULT_OTHERWISE}",
     )
     per: _Names | None = Field(
         None, description="A parameter with listed values, or several: a search of its own for each combination"
@@ -265,9 +266,7 @@ class StageModel(Closed):
     search: SearchModel | None = Field(
         None, description="Instead of every combination of parameters only those that a method asks for"
     )
-    budget: BudgetModel = Field(
-        default_factory=partial(BudgetModel.model_validate, {}), description="How far each trial may go"
-    )
+    budget: BudgetModel | None = Field(None, description="In place of the file's, as a whole")
     seed: Annotated[int, Field(ge=0, le=MAX_INT), BeforeValidator(check_int)] | None = Field(
         None, description="As in the file"
     )

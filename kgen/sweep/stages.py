@@ -13,6 +13,7 @@ from kgen.choice import Choice
 from kgen.names import CONFIG_RANGE_TEST
 from kgen.spec import Value
 from kgen.sweep import space
+from kgen.sweep.rungs import Rung, lengths_of, rungs
 from kgen.sweep.sweepspec import Dimension, Method, Range, Stage, SweepSpec
 
 RANGE_TEST_STEPS: Final = 300
@@ -34,7 +35,8 @@ def part_of(stage: Stage, choice: Choice) -> SweepSpec:
     """The stage with the trials that a choice gives it: an alternative for each point, crossed with what stands beside
     ``from`` in the file."""
     points = _distinct(point for one in choice.chosen for point in one.points)
-    return stage.given(tuple(MappingProxyType({**_single(point), **stage.beside}) for point in points))
+    single = (_single(_ordered(point, stage.order)) for point in points)
+    return stage.given(tuple(MappingProxyType({**point, **stage.beside}) for point in single))
 
 
 def rungs_of(stage: Stage, points: Sequence[Mapping[str, Value]], steps: int | None) -> tuple[SweepSpec, ...]:
@@ -49,7 +51,8 @@ def rungs_of(stage: Stage, points: Sequence[Mapping[str, Value]], steps: int | N
     may_test = stage.search.method is Method.RANGE_TEST
     trials: list[Mapping[str, Value]] = []
     ranges: dict[tuple[Value, Value], list[Mapping[str, Value]]] = {}
-    for point in points:
+    order = tuple(name for grid in stage.search.spaces for name in grid)  # rows have lost it
+    for point in (_ordered(point, order) for point in points):
         if may_test and (_RATE not in point or RISES_TO in point):
             others = {name: value for name, value in point.items() if name not in (_RATE, RISES_TO)}
             ranges.setdefault(_range_of(stage.search.spaces, point), []).append(others)
@@ -64,7 +67,13 @@ def _rung(stage: Stage, points: Iterable[Mapping[str, Value]], steps: int | None
     assert stage.search is not None
     made = stage.given(one_by_one(points))
     budget = made.budget if steps is None else replace(made.budget, steps=steps)
-    return replace(made, budget=budget, lineage=stage.search.method is Method.HALVING)
+    ranges = {
+        name: dimension.spacing
+        for space in stage.search.spaces
+        for name, dimension in space.items()
+        if isinstance(dimension, Range)
+    }
+    return replace(made, budget=budget, method=stage.search.method, ranges=MappingProxyType(ranges))
 
 
 def _range_test(
@@ -79,7 +88,8 @@ def _range_test(
         steps=steps or stage.search.min_steps or RANGE_TEST_STEPS,
         check_every_steps=RANGE_TEST_CHECKS,
     )
-    return replace(made, budget=budget, trainer=replace(made.trainer, config=MappingProxyType(config)))
+    trainer = replace(made.trainer, config=MappingProxyType(config))
+    return replace(made, budget=budget, trainer=trainer, method=stage.search.method)
 
 
 def _range_of(spaces: Sequence[Mapping[str, Dimension]], point: Mapping[str, Value]) -> tuple[Value, Value]:
@@ -102,6 +112,11 @@ def _has(dimension: Dimension | None, value: Value) -> bool:
 def one_by_one(points: Iterable[Mapping[str, Value]]) -> tuple[Mapping[str, tuple[Value, ...]], ...]:
     """An alternative for each point, each point once."""
     return tuple(map(_single, _distinct(points)))
+
+
+def _ordered(point: Mapping[str, Value], order: Sequence[str]) -> Mapping[str, Value]:
+    """The point with its parameters in that order, others last."""
+    return {name: point[name] for name in dict.fromkeys((*order, *point)) if name in point}
 
 
 def _single(point: Mapping[str, Value]) -> Mapping[str, tuple[Value, ...]]:
@@ -134,6 +149,8 @@ def most(stage: Stage, stages: Iterable[Stage]) -> int:
         groups = len(groups_of(stage.search.spaces, stage.search.per)) or 1
         if stage.search.method is Method.RANGE_TEST:
             return groups * stage.base.repeats
+        if stage.search.method is Method.HALVING and (planned := rungs_ahead(stage)):
+            return groups * stage.base.repeats * sum(rung.points for rung in planned)
         return groups * stage.search.trials
     source = stage.source
     assert source is not None
@@ -142,6 +159,40 @@ def most(stage: Stage, stages: Iterable[Stage]) -> int:
     best = max(1, groups if source.top is None else min(source.top, groups))
     points = source.num if source.factor is not None else 1 + 2 * source.neighbours
     return best * points * math.prod(len(values) for values in stage.beside.values()) * stage.base.repeats
+
+
+def rungs_ahead(stage: Stage) -> tuple[Rung, ...]:
+    """The rungs of each group of a search by halving, were no trial to reach its target before the last one; none for
+    other methods."""
+    search, base = stage.search, stage.base
+    if search is None or search.method is not Method.HALVING or base.budget.steps is None:
+        return ()
+    return rungs(search, base.budget.steps, max(search.trials // base.repeats, 1))
+
+
+def budgets_of(stage: Stage, point: Mapping[str, Value]) -> tuple[int | None, ...]:
+    """``budget.steps`` that trials of a point may have in a search: of halving those of its rungs, of a range test,
+    which has no rate, its own, and else the stage's."""
+    search, steps = stage.search, stage.base.budget.steps
+    assert search is not None, "a stage with a search"
+    if search.method is Method.HALVING and steps is not None:
+        return tuple(lengths_of(search.min_steps, search.reduction, steps))
+    if search.method is Method.RANGE_TEST and (_RATE not in point or RISES_TO in point):
+        return (search.min_steps or RANGE_TEST_STEPS,)
+    return (steps,)
+
+
+def steps_at_most(stage: Stage, unknown: int, known: Mapping[int | None, int]) -> int | None:
+    """Training steps of so many trials that nobody knows yet, if none stops early; None without a cap. ``known``: how
+    many trials there are already, by their budgets' steps."""
+    if planned := rungs_ahead(stage):
+        assert stage.search is not None, "halving is a search"
+        groups = (len(groups_of(stage.search.spaces, stage.search.per)) or 1) * stage.base.repeats
+        return sum(max(0, groups * rung.points - known.get(rung.steps, 0)) * rung.steps for rung in planned)
+    steps = stage.base.budget.steps
+    if stage.search is not None and stage.search.method is Method.RANGE_TEST:
+        steps = stage.search.min_steps or RANGE_TEST_STEPS
+    return None if steps is None else steps * unknown
 
 
 def size_in_words(stage: Stage, stages: Iterable[Stage]) -> str:
@@ -157,11 +208,24 @@ def outlook(stage: Stage, stages: Iterable[Stage]) -> str:
     size = most(stage, stages)
     trials = f"up to {_count(size, 'trial')}"
     if stage.search is not None:
-        return f"search ({stage.search.method}): {trials}, {_count(stage.search.parallel, 'point')} at a time"
+        return f"search ({stage.search.method}): {trials}, {rounds_in_words(stage)}"
     assert stage.source is not None
     repeats = stage.base.repeats
     points = f"{_count(size // repeats, 'point')} × {_count(repeats, 'repeat')}"
     return f"after stage {stage.source.stage}: {points}, {trials}"
+
+
+def rounds_in_words(stage: Stage) -> str:
+    """How the search of a stage goes about it."""
+    search = stage.search
+    assert search is not None, "a stage with a search"
+    if search.method is Method.RANGE_TEST:
+        return f"each of {search.min_steps or RANGE_TEST_STEPS:,} steps with a rising rate"
+    if planned := rungs_ahead(stage):
+        first, *others = [f"{rung.points:,} for {rung.steps:,}" for rung in planned]
+        own = f" for each {', '.join(search.per)}" if search.per else ""
+        return ", then ".join([f"{first} steps{own}", *others])
+    return f"{_count(search.parallel, 'point')} at a time"
 
 
 def _count(number: int, noun: str) -> str:

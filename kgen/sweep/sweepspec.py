@@ -212,6 +212,8 @@ class Stage:
     source: From | None = None
     beside: Mapping[str, tuple[Value, ...]] = field(default_factory=lambda: MappingProxyType({}))
     """With a source: more parameters, crossed with what it gives."""
+    order: tuple[str, ...] = ()
+    """With a source: names of the parameters that it gives, as the file has them; a choice has lost their order."""
     search: Search | None = None
     packing: Packing | None = None
     """What the file asks for; None: what suits its trials."""
@@ -266,8 +268,10 @@ class SweepSpec:
     stage: str = DEFAULT_STAGE
     size: int = field(default=0)
     """Trials: sum over alternatives of the product of their parameters' values, times repeats."""
-    lineage: bool = False
-    """Whether trials of the same parameters and seed go on from each other's checkpoints: rungs of a search."""
+    method: Method | None = None
+    """Of the search that asked for these trials."""
+    ranges: Mapping[str, Spacing] = field(default_factory=lambda: MappingProxyType({}))
+    """How the ranges are measured that it chose from, by the parameters' names."""
     stages: tuple[Stage, ...] = ()
     """All stages, in the file's order; empty for one stage, and for a file without any."""
     published: str = ""
@@ -275,6 +279,11 @@ class SweepSpec:
     parts: tuple[SweepSpec, ...] = ()
     """Of a file with stages: those whose trials are known so far, in the order of the stages; a search may have several
     parts, one for each budget."""
+
+    @property
+    def lineage(self) -> bool:
+        """Whether trials of the same parameters and seed go on from each other's checkpoints: rungs of a search."""
+        return self.method is Method.HALVING
 
     @property
     def results(self) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -36,12 +37,15 @@ def translate(document: Document, item: dict[str, Any]) -> list[Problem]:
     if kind == "kgen_parameter" and isinstance(value, dict):
         return [_wrong_kinds(document, path, value, item["msg"])]
     if kind == "extra_forbidden":
-        allowed = _fields_at(path[:-1])
-        words = ", ".join(allowed) + did_you_mean(str(path[-1]), allowed)
+        fields = _fields_at(path[:-1])
+        words = ", ".join(fields) + did_you_mean(str(path[-1]), fields)
         return [document.problem(path, f"an unknown field {path[-1]!r}", words, key=True)]
     if kind == "missing":
         return [document.problem(path, "nothing", "a value, it is required")]
-    return [document.problem(path, show(value), _allowed(kind, context, value, item["msg"]))]
+    allowed = _allowed(kind, context, value, item["msg"])
+    if kind in ("enum", "literal_error") and isinstance(value, str):
+        allowed += did_you_mean(value, _QUOTED.findall(str(context.get("expected", ""))))
+    return [document.problem(path, show(value), allowed)]
 
 
 def _wrong_kinds(document: Document, path: FieldPath, value: dict[str, Any], allowed: str) -> Problem:
@@ -136,7 +140,40 @@ _INNER: Final[dict[tuple[str | None, ...], type[BaseModel]]] = {  # None stands 
 
 def near(word: str, known: Iterable[str], likeness: float = 0.6) -> list[str]:
     """The known word that may have been meant, if there is one; ``likeness`` is 1 for the word itself."""
-    return difflib.get_close_matches(word[:64], list(known), 1, likeness)
+    names = list(known)
+    other = _OTHER_WORDS.get(word.lower().replace("-", "_"))
+    return [other] if other in names else difflib.get_close_matches(word[:64], names, 1, likeness)
+
+
+_QUOTED: Final = re.compile(r"'([^']*)'")
+_OTHER_WORDS: Final = {
+    "lr": "learning_rate",
+    "alpha": "learning_rate",
+    "eta": "learning_rate",
+    "opt": "optimizer",
+    "bs": "batch_size",
+    "width": "scale",
+    "dropout_rate": "dropout",
+    "accuracy": "train_accuracy",
+    "acc": "train_accuracy",
+    "val_acc": "val_accuracy",
+    "test_accuracy": "val_accuracy",
+    "test_loss": "val_loss",
+    "train_loss": "loss",
+    "bayes": "tpe",
+    "bayesian": "tpe",
+    "bayesian_optimization": "tpe",
+    "optuna": "tpe",
+    "asha": "halving",
+    "hyperband": "halving",
+    "successive_halving": "halving",
+    "binary": "bisection",
+    "lr_find": "range-test",
+    "lr_finder": "range-test",
+    "quasi_random": "sobol",
+    "random_search": "random",
+}
+"""What others call it, where that does not look alike."""
 
 
 def did_you_mean(word: str, known: Iterable[str], likeness: float = 0.6) -> str:

@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import kgen
@@ -50,7 +51,7 @@ def collect_beside(api: Api, name: str) -> Beside:
     """Collect one sweep of the namespace, whose results this pod has. Raises InputError, StoreError, ClusterError."""
     spec = _as_mounted(stored_sweep(api, name))
     store = store_of(spec)
-    keep_in_step(store, held_choices(api, spec))
+    keep_in_step(store, partial(held_choices, api, spec))
     return _collect(spec, store, seen_attempts(api, name))
 
 
@@ -75,7 +76,7 @@ def _collect_new(api: Api, name: str) -> Beside:
         return Beside(name, skipped=skipped)
     spec = _as_mounted(asked)
     store, pods = store_of(spec), seen_attempts(api, name)
-    keep_in_step(store, held_choices(api, spec))
+    keep_in_step(store, partial(held_choices, api, spec))
     before = _inputs(spec, store, pods)
     if _last(store) == before and store.exists(_PAGE):
         return Beside(name, store.location)

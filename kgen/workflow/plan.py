@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -16,6 +17,7 @@ from kgen.workflow.store import store_of
 
 if TYPE_CHECKING:
     from kgen.results.collect import Observed
+    from kgen.sweep.sweepspec import Stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +31,12 @@ class StagePlan:
     """What it will train beyond these, in words; empty where all of its trials are known."""
     unknown: int = 0
     """At the most so many trials."""
-    steps: int | None = 0
-    """Of each of these, at the most; None without a cap."""
+    unknown_steps: int | None = 0
+    """Training steps of these together, at the most; None without a cap."""
+    timed: int = 0
+    """So many trials a run trains again, each alone, after all have a result; at the most, if some are not known."""
+    note: str = ""
+    """What of its choice is worth knowing, in a sentence."""
 
     @property
     def trials(self) -> int:
@@ -42,7 +48,7 @@ class StagePlan:
         """Training steps if no trial that is left stops early; None without a cap."""
         known = [made.worst_steps for made in self.plans]
         if self.unknown:
-            known.append(None if self.steps is None else self.steps * self.unknown)
+            known.append(self.unknown_steps)
         return None if None in known else sum(filter(None, known))
 
 
@@ -64,22 +70,50 @@ def make_plan(spec: SweepSpec) -> Plan:
 
 def plan_stages(spec: SweepSpec) -> tuple[StagePlan, ...]:
     """The plan of each stage of a sweep that has stages. Raises as :func:`make_plan` does. Changes nothing."""
-    from kgen.sweep.stages import most, outlook
+    from kgen.sweep.stages import most, outlook, steps_at_most
+    from kgen.workflow.chosen import choices_made, outdated
     from kgen.workflow.stages import resolved, unfinished
 
     store, places = store_of(spec), slots(spec.local.processes, spec.local.gpus)
     known = resolved(spec, store)
     open_ended = unfinished(spec, store)
+    choices = {choice.stage: choice for choice in choices_made(spec, store)}
     made = []
     for stage in spec.stages:
-        plans = tuple(plan_on(part, places) for part in known.parts if part.stage == stage.name)
+        parts = [part for part in known.parts if part.stage == stage.name]
+        plans = tuple(plan_on(part, places) for part in parts)
         if stage.name not in open_ended:
-            made.append(StagePlan(stage.name, plans))
+            timed = sum(map(to_be_timed, parts, plans))
+            note = outdated(known, choices[stage.name]) if stage.name in choices else ""
+            made.append(StagePlan(stage.name, plans, timed=timed, note=note))
             continue
-        unknown = max(0, most(stage, spec.stages) - sum(len(part.planned) for part in plans))
-        budget = stage.base.budget
-        made.append(StagePlan(stage.name, plans, outlook(stage, spec.stages), unknown, budget.steps))
+        unknown = max(0, most(stage, spec.stages) - sum(part.size for part in parts))
+        sizes: Counter[int | None] = Counter()
+        for part in parts:
+            sizes[part.budget.steps] += part.size
+        steps = steps_at_most(stage, unknown, sizes)
+        timed = _timed_at_most(stage, most(stage, spec.stages))
+        made.append(StagePlan(stage.name, plans, outlook(stage, spec.stages), unknown, steps, timed))
     return tuple(made)
+
+
+def to_be_timed(spec: SweepSpec, made: Plan) -> int:
+    """How many trials a run trains again, each alone, after all have a result, if none of them diverges."""
+    from kgen.workflow.timing import timing_sample
+
+    if made.packing is Packing.FUSED and made.pending:
+        return min(spec.timing_sample, len(made.planned))
+    return len(timing_sample(spec))
+
+
+def _timed_at_most(stage: Stage, trials: int) -> int:
+    """The same of a stage that may come to so many trials: each part of it has a sample of its own."""
+    from kgen.sweep.stages import rungs_ahead
+
+    packing = stage.packing if stage.search is None else stage.base.packing
+    if packing is Packing.SEQUENTIAL:
+        return 0
+    return min(stage.base.timing_sample * (len(rungs_ahead(stage)) or 1), trials)
 
 
 def plan_on(spec: SweepSpec, places: Sequence[Slot]) -> Plan:

@@ -51,11 +51,14 @@ def recommend(spec: SweepSpec, *, stage: str = "") -> Advice:
         raise InputError.of(str(spec.file), "--stage", stage, f"a stage of the sweep: {', '.join(names)}")
     parts = spec.parts if spec.stages else (spec,)
     trials = [trial for part in parts for trial in expand(part)]
-    questions = recommended(parts, look(store, trials).trials, _per(spec), _names(spec)) if trials else ()
+    questions: tuple[Recommended, ...] = ()
+    if trials:
+        results = look(store, trials)
+        questions = recommended(parts, results.trials, results.curves, _per(spec), _names(spec))
     return Advice(
         spec=spec,
         questions=tuple(question for question in questions if not stage or stage in question.stages),
-        hints=tuple(point for one in spec.stages for point in _hints(one, store)),
+        hints=hints_of(spec, store),
         unfinished=unfinished(spec, store),
     )
 
@@ -75,13 +78,17 @@ def _names(spec: SweepSpec) -> list[str]:
     return list(dict.fromkeys([*found, *spec.parameters]))
 
 
+def hints_of(spec: SweepSpec, store: Store | None = None) -> tuple[Mapping[str, Value], ...]:
+    """Points at which a sweep's range tests say that training goes well, as far as they have run. Raises StoreError."""
+    return tuple(point for stage in spec.stages for point in _hints(stage, store or store_of(spec)))
+
+
 def _hints(stage: Stage, store: Store) -> tuple[Mapping[str, Value], ...]:
-    """What a stage's range tests say."""
     if stage.search is None or stage.search.method is not Method.RANGE_TEST:
         return ()
-    from kgen.search import recommended
+    from kgen.search import suggested
     from kgen.workflow.searched import asked_before, standing_of, tried_of
 
     standing = standing_of(stage, store, asked_before(store, [stage]))
     tried, _ = tried_of(standing, {}, ())
-    return recommended(stage, tried) if tried else ()
+    return suggested(stage, tried) if tried else ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,10 @@ def render_sweep(spec: SweepSpec, *, namespace: str = "") -> Rendered:
     known, choices, later = _known_here(spec)
     parts = [render(part, expand(part), namespace=namespace, choices=choices) for part in known.parts]
     shared = shared_manifests(known, namespace or spec.kubernetes.namespace, choices)
-    return Rendered.join(shared, parts, (f"stage {stage}: {why}" for stage, why in later.items()))
+    notes = [f"{names.stage_title(stage)}: {why}" for stage, why in later.items()]
+    submit = shlex.join(["kgen", "submit", str(spec.file)])
+    notes += [f"what is not known yet is created by '{submit} --wait', or by a Job with --in-cluster"] if later else []
+    return Rendered.join(shared, parts, notes)
 
 
 def _known_here(spec: SweepSpec) -> tuple[SweepSpec, dict[str, str], dict[str, str]]:

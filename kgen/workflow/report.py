@@ -11,6 +11,7 @@ from kgen.names import FIGURES_DIR, PAGE_FILE, REPORT_DIR
 from kgen.report import Origin, write_report
 from kgen.results.store import Store
 from kgen.sweep import SweepSpec
+from kgen.sweep.stages import rounds_in_words
 from kgen.sweep.sweepspec import Stage
 from kgen.workflow.collect import Collected, collect_sweep
 from kgen.workflow.searched import limit_of
@@ -72,7 +73,7 @@ def _searched(stage: Stage, collected: Collected, store: Store) -> Iterator[str]
     asked = sum(part.size for part in collected.spec.parts if part.stage == stage.name)
     yield (
         f"A search by {stage.search.method}: {asked:,} trials asked for, at the most {limit_of(stage.search)}, "
-        f"{stage.search.parallel:,} points at a time."
+        f"{rounds_in_words(stage)}."
     )
     why = why_ended(stage, store)
     yield f"It ended: {why}." if why else "It has not ended."

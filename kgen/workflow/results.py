@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from kgen import names
 from kgen.errors import InputError, StoreError
+from kgen.interrupt import heeding_interrupts
 from kgen.names import SWEEP_FILE
 from kgen.render.environment import RESULTS_MOUNT
 from kgen.results.folder import FolderStore
@@ -20,7 +21,6 @@ from kgen.results.store import Store
 from kgen.sweep import SweepSpec
 from kgen.sweep.sweepspec import Scheme
 from kgen.workflow.attempts import seen_attempts
-from kgen.workflow.interrupt import sigterm_as_interrupt
 from kgen.workflow.store import store_of
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def open_results(
         if stored:
             from kgen.workflow.choices import held_choices, keep_in_step
 
-            keep_in_step(FolderStore(here.results), held_choices(connect(), spec))
+            keep_in_step(FolderStore(here.results), lambda: held_choices(connect(), spec))
         pods = tuple(seen_attempts(connect(), spec.name)) if stored else ()
         return Opened(here, FolderStore(here.results), None, pods)
     here = spec.with_results(spec.folder / RESULTS_DIR if results is None else results)
@@ -142,7 +142,7 @@ def far_results(
         from kgen.backends.kubernetes.claim import Claim
 
         claim = Claim(connect(), spec, image=image, writable=writable, on_event=on_event)
-        with sigterm_as_interrupt(), claim:
+        with heeding_interrupts(), claim:
             yield claim
         return
     if location.scheme is Scheme.FOLDER:

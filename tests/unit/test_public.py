@@ -94,7 +94,7 @@ def test_the_sweep_file_is_read_without_what_runs_collects_or_draws() -> None:
     assert {"pydantic", "ruamel"} <= loaded
     assert loaded & {"numpy", "pandas", "pyarrow", "scipy", "matplotlib", "typer", "rich"} == set()
     layers = {name.split(".")[1] for name in loaded if name.startswith("kgen.")}
-    assert layers == {"choice", "errors", "names", "spec", "sweep"}
+    assert layers == {"built_in", "choice", "errors", "names", "spec", "sweep"}
 
 
 def test_a_plan_without_results_needs_neither_pandas_nor_the_report() -> None:

@@ -33,6 +33,7 @@ def sweep_file(tmp_path: Path) -> Path:
         text(
             parameters="{optimizer: [sgd, adam], rate: [1e-3, 1e-2, .1, 1]}",
             budget="{steps: 100, target: {accuracy: 0.9}}",
+            trainer="{command: [train]}",
             local="{processes: 1}",
         )
     )

@@ -23,7 +23,7 @@ from kgen.errors import (
     TrialsFailedError,
 )
 from tests.unit.cli.ran import Kgen, Ran
-from tests.unit.sweep.sweeps import text
+from tests.unit.sweep.sweeps import foreign as text
 
 # Trials enough for a plan that is far larger than a pipe's buffer.
 MANY = text(parameters="{a: {int: {start: 1, stop: 5000}}}")

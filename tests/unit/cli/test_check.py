@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.unit.cli.ran import Kgen
-from tests.unit.sweep.staged import BEST, GRID, searching, staged
-from tests.unit.sweep.sweeps import text
+from tests.unit.sweep.staged import BEST, GRID, HEAD, searching, staged
+from tests.unit.sweep.sweeps import foreign as text
 
 ROOT = Path(__file__).parents[3]
 EXAMPLES = [path for path in sorted((ROOT / "examples").rglob("*.yaml")) if "results" not in path.parts]
@@ -31,7 +31,8 @@ def test_it_counts_trials(tmp_path: Path, kgen: Kgen) -> None:
 
 def test_of_stages_it_says_what_each_may_come_to(tmp_path: Path, kgen: Kgen) -> None:
     file = tmp_path / "staged.yaml"
-    file.write_text(staged(GRID, BEST, searching("{method: tpe, per: optimizer, trials: 8}")))
+    head = HEAD.replace("trainer: {", "trainer: {command: [train], ")
+    file.write_text(staged(GRID, BEST, searching("{method: tpe, per: optimizer, trials: 8}"), head=head))
     assert kgen("check", file).ok().out == (
         f"{file}: ok, 3 stages\n"
         "  grid    12 trials\n"

@@ -47,7 +47,7 @@ def test_every_line_that_is_commented_out_may_be_taken_in(tmp_path: Path, kgen: 
         (tmp_path / "train.py").touch()
         spec = load(file)
         assert expand(spec) or spec.stages, sample  # a search has no trials before its first answer
-    assert {sample.split(":")[0].strip() for sample in samples} >= {"batch_size", "scale", "units", "seconds"}
+    assert {sample.split(":")[0].strip() for sample in samples} >= {"batch_size", "scale", "seconds"}
 
 
 def test_it_overwrites_nothing_unless_told(tmp_path: Path, kgen: Kgen) -> None:

@@ -18,7 +18,7 @@ from kgen.workflow.stages import Course
 from kgen.workflow.timing import timing_sample
 from tests.unit.cli.ran import Kgen
 from tests.unit.plan.rows import leave, leave_failed
-from tests.unit.sweep.sweeps import text
+from tests.unit.sweep.sweeps import foreign as text
 from tests.unit.workflow import staged
 
 
@@ -46,14 +46,14 @@ def test_a_new_sweep(sweep_file: Path, kgen: Kgen) -> None:
 sweep sweep: 8 trials, 1 at a time
 
   optimizer  sgd, adam
-  rate       1e-3, 1e-2, .1, 1
+  rate       0.001, 0.01, 0.1, 1
 
-  {ids[0]}  create  optimizer=sgd rate=1e-3
-  {ids[1]}  create  optimizer=sgd rate=1e-2
-  {ids[2]}  create  optimizer=sgd rate=.1
+  {ids[0]}  create  optimizer=sgd rate=0.001
+  {ids[1]}  create  optimizer=sgd rate=0.01
+  {ids[2]}  create  optimizer=sgd rate=0.1
   …
-  {ids[5]}  create  optimizer=adam rate=1e-2
-  {ids[6]}  create  optimizer=adam rate=.1
+  {ids[5]}  create  optimizer=adam rate=0.01
+  {ids[6]}  create  optimizer=adam rate=0.1
   {ids[7]}  create  optimizer=adam rate=1
 
 0 done, 8 to run
@@ -65,7 +65,8 @@ next: kgen run {sweep_file}
 
 def test_a_small_sweep_is_shown_whole(tmp_path: Path, kgen: Kgen) -> None:
     file = tmp_path / "sweep.yaml"
-    file.write_text(text(parameters="{a: {int: {start: 1, stop: 6}}}", budget="{seconds: 90, target: {b: 1}}"))
+    parameters, budget = "{batch_size: {int: {start: 1, stop: 6}}}", "{seconds: 90, target: {loss: 1}}"
+    file.write_text(text(parameters=parameters, budget=budget))
     out = kgen("plan", file).ok().out
     assert out.count("  create  ") == 6
     assert "…" not in out
@@ -76,8 +77,8 @@ def test_both_caps_make_the_worst_case(tmp_path: Path, kgen: Kgen) -> None:
     file = tmp_path / "sweep.yaml"
     file.write_text(
         text(
-            parameters="{a: {int: {start: 1, stop: 200}}}",
-            budget="{steps: 2000, seconds: 120, target: {b: 1}}",
+            parameters="{batch_size: {int: {start: 1, stop: 200}}}",
+            budget="{steps: 2000, seconds: 120, target: {loss: 1}}",
             local="{processes: 1}",
         )
     )
@@ -137,8 +138,64 @@ def test_a_search_is_shown_by_its_limit(tmp_path: Path, kgen: Kgen) -> None:
     space = "{optimizer: [a, b], rate: {log: {start: 1e-4, stop: 1}}}"
     spec = staged.file(tmp_path, f"{staged.HEAD}parameters: {space}\nsearch: {search}\n{budget}\n")
     out = kgen("plan", spec.file).ok().out
-    assert "\nstage main: search (random): up to 24 trials, 4 points at a time\n" in out
+    assert out.splitlines()[:6] == [
+        "sweep toy: up to 24 trials",
+        "",
+        "search (random): up to 24 trials, 4 points at a time",
+        "  optimizer  a, b",
+        "  rate       0.0001 to 1, logarithmic",
+        "  for each optimizer: at most 12 trials",
+    ]
     assert "\n0 done, 0 to run, and up to 24 that are not known yet\nat most 24,000 training steps\n" in out
+
+
+def test_a_search_with_alternatives_shows_each_and_its_limits_also_as_json(tmp_path: Path, kgen: Kgen) -> None:
+    search = "{method: sobol, steps: 9000, seconds: 90, improvement: 0.05}"
+    budget = "budget: {steps: 1000, target: {accuracy: 0.9}}"
+    spaces = "[{rate: {log: {start: 1e-4, stop: 1}}}, {rate: [1, 2.5], units: {int: {start: 2, stop: 8}}}]"
+    spec = staged.file(tmp_path, f"{staged.HEAD}parameters: {spaces}\nsearch: {search}\n{budget}\n")
+    assert [line for line in kgen("plan", spec.file).ok().lines if line.startswith("  ")] == [
+        "  - rate 0.0001 to 1, logarithmic",
+        "  - rate 1, 2.5; units 2 to 8, whole",
+        "  in all: at most 12 trials, 9,000 training steps or 1 min 30 s of training, or when another trial would "
+        "better the best by less than 5 %",
+    ]
+    made = json.loads(kgen("plan", spec.file, "-o", "json").ok().out)
+    assert made["stages"][0]["search"] == {
+        "method": "sobol",
+        "spaces": [
+            {"rate": {"log": {"start": 1e-4, "stop": 1.0}}},
+            {"rate": [1.0, 2.5], "units": {"int": {"start": 2, "stop": 8}}},
+        ],
+        "per": [],
+        "limits": {"trials": 12, "steps": 9000, "seconds": 90.0, "improvement": 0.05},
+    }
+
+
+def test_a_search_by_halving_is_shown_by_its_rungs(tmp_path: Path, kgen: Kgen) -> None:
+    search = "{method: halving, per: optimizer, trials: 13, min_steps: 100}"
+    budget = "budget: {steps: 900, target: {accuracy: 0.9}}"
+    space = "{optimizer: [a, b], rate: {log: {start: 1e-4, stop: 1}}}"
+    spec = staged.file(tmp_path, f"{staged.HEAD}parameters: {space}\nsearch: {search}\n{budget}\n")
+    out = kgen("plan", spec.file).ok().out
+    rungs = "9 for 100 steps for each optimizer, then 3 for 300, then 1 for 900"
+    assert f"\n\nsearch (halving): up to 26 trials, {rungs}\n" in out
+    assert f"that are not known yet\nat most {2 * (9 * 100 + 3 * 300 + 900):,} training steps\n" in out
+    first = Course(spec, FolderStore(spec.results)).next()
+    assert first is not None
+    staged.train(spec, expand(first))
+    out = kgen("plan", spec.file).ok().out
+    assert f"and up to 8 that are not known yet\nat most {2 * (3 * 300 + 900):,} training steps\n" in out
+
+
+def test_a_range_test_is_shown_by_its_steps(tmp_path: Path, kgen: Kgen) -> None:
+    space = "{optimizer: [sgd, adam], learning_rate: {log: {start: 1e-4, stop: 1}}}"
+    head = staged.HEAD.replace("trainer: {command: [python, train.py]}\n", "")
+    text = f"parameters: {space}\nsearch: {{method: range-test, per: optimizer, min_steps: 200}}\n"
+    spec = staged.file(tmp_path, f"{head}{text}budget: {{steps: 900, target: {{train_accuracy: 0.9}}}}\n")
+    out = kgen("plan", spec.file).ok().out
+    assert "\n\nsearch (range-test): up to 2 trials, each of 200 steps with a rising rate\n" in out
+    assert "\nat most 400 training steps\n" in out
 
 
 def test_a_choice_for_another_question_is_said_before_anything_else(tmp_path: Path, kgen: Kgen) -> None:
@@ -163,9 +220,9 @@ def test_done_failed_and_interrupted_trials_are_told_from_new_ones(sweep_file: P
     leave_failed(spec, made[1], "MemoryError: 4 GB")
     leave(spec, made[2], state=State.INTERRUPTED, outcome=None, exit_reason="SIGTERM")
     out = kgen("plan", sweep_file).ok().out
-    assert f"  {made[0].id}  done    optimizer=sgd rate=1e-3\n" in out
-    assert f"  {made[1].id}  retry   optimizer=sgd rate=1e-2  (failed: MemoryError: 4 GB)\n" in out
-    assert f"  {made[2].id}  retry   optimizer=sgd rate=.1  (interrupted: SIGTERM)\n" in out
+    assert f"  {made[0].id}  done    optimizer=sgd rate=0.001\n" in out
+    assert f"  {made[1].id}  retry   optimizer=sgd rate=0.01  (failed: MemoryError: 4 GB)\n" in out
+    assert f"  {made[2].id}  retry   optimizer=sgd rate=0.1  (interrupted: SIGTERM)\n" in out
     assert out.endswith(
         "1 done, 7 to run (2 of them have run without a result)\n"
         "at most 700 training steps\n"
@@ -244,6 +301,7 @@ def test_json_has_every_trial_with_its_values(sweep_file: Path, kgen: Kgen) -> N
     }
     assert found["plan"][1] == {
         "trial": made[1].id,
+        "stage": "main",
         "action": "retry",
         "reason": "failed: crash",
         "seed": 0,
@@ -294,3 +352,35 @@ def test_what_is_still_to_be_timed_is_left_to_do(sweep_file: Path, kgen: Kgen) -
         "then 2 trials once more, each alone, to know its seconds",
         f"next: kgen run {sweep_file}",
     ]
+
+
+def test_stages_say_how_many_trials_they_time(tmp_path: Path, kgen: Kgen) -> None:
+    head = f"{staged.HEAD}execution: {{packing: fused, timing_sample: 3}}\n"
+    own = "    execution: {packing: sequential}\n"
+    spec = staged.file(tmp_path, f"{head}stages:\n{staged.GRID}{staged.BEST}{own}{staged.SCALE}")
+    assert kgen("plan", spec.file).ok().lines[-3:] == [
+        f"at most {8 * 1000 + 6 * 500 + 2 * 2000:,} training steps",
+        "then up to 5 trials once more, each alone, to know its seconds",  # 3 of the grid's 8, and both of scale
+        f"next: kgen run {spec.file}",
+    ]
+    course = Course(spec, FolderStore(spec.results))
+    while (part := course.next()) is not None:
+        staged.train(spec, expand(part), timing=Timing.SHARED)
+    assert kgen("plan", spec.file).ok().lines[-3:] == [
+        "16 done, 0 to run",
+        "then 5 trials once more, each alone, to know its seconds",
+        f"next: kgen run {spec.file}",
+    ]
+    grid = next(part for part in course.known.parts if part.stage == "grid")
+    for trial in timing_sample(grid)[:2]:
+        leave(spec, trial, attempt="alone", timing=Timing.EXCLUSIVE, seconds=2.0)
+    assert "\nthen 3 trials once more, each alone, to know its seconds\n" in kgen("plan", spec.file).ok().out
+
+
+def test_a_search_that_says_no_packing_times_none(tmp_path: Path, kgen: Kgen) -> None:
+    """A trainer that is not kgen's own is not taken for one that trains many at a time."""
+    text = "parameters: {rate: {log: {start: 1e-4, stop: 1}}}\nsearch: {trials: 6}\nexecution: {timing_sample: 3}\n"
+    spec = staged.file(tmp_path, f"{staged.HEAD}{text}budget: {{steps: 1000, target: {{accuracy: 0.9}}}}\n")
+    assert "once more" not in kgen("plan", spec.file).ok().out
+    spec.file.write_text(spec.file.read_text().replace("{timing_sample", "{packing: fused, timing_sample"))
+    assert "\nthen up to 3 trials once more, each alone" in kgen("plan", spec.file).ok().out

@@ -74,7 +74,7 @@ def test_the_answer_is_the_first_line(tmp_path: Path, kgen: Kgen) -> None:
         steps = round(100 * (1 + abs(rate - 1e-2)) * (3 if is_b else 1)) + trial.seed
         leave(known, trial, steps=steps, steps_to_target=steps, outcome=Outcome.REACHED)
     lines = kgen("recommend", spec.file).ok().lines
-    assert lines[0].startswith("Use a at rate 1")
+    assert lines[0].startswith("Use a at rate 0.01: ")
     assert "steps to accuracy >= 0.9 (95 %: " in lines[0]
     assert "- a is the fastest of the 2: 100 %, very sure." in lines
 
@@ -187,13 +187,51 @@ budget: {target: {train_accuracy: 0.9}, steps: 900}
             loss += (-0.02 if rate < 0.01 * slowest else 0.5) * min(1.0, rate * 1e3)
             curve += [CurvePoint(step, 1.0, "loss", loss), CurvePoint(step, 1.0, "learning_rate", rate)]
         leave(spec, trial, steps=300, outcome=Outcome.DIVERGED, curve=tuple(curve))
-    ran = kgen("recommend", spec.file).ok()
+    ran = kgen("recommend", spec.file)
+    assert ran.code == 1, "a hint is no recommendation"
     assert ran.out.startswith("Nothing can be recommended yet: there are only range tests, one short run each.")
-    assert "  optimizer=sgd learning_rate=" in ran.out
-    assert "(its range test says so)" in ran.out
-    out = kgen("recommend", spec.file, "-o", "yaml").ok().out
+    assert "\nrange tests hint at these, by one short run each:\n  optimizer=sgd learning_rate=" in ran.out
+    assert "tell most" not in ran.out
+    out = kgen("recommend", spec.file, "-o", "yaml").out
     pasted = loads(f"{HEAD}{out}budget: {{steps: 9, target: {{accuracy: 0.9}}}}\n")
     assert [trial.parameters["optimizer"] for trial in expand(pasted)] == ["sgd", "adam"]
+
+
+def test_all_parameters_of_the_recommended_point_are_in_the_table(tmp_path: Path, kgen: Kgen) -> None:
+    """Whichever of them makes the axis."""
+    parameters = "parameters: {optimizer: [a], rate: [1e-2], width: {int: {start: 1, stop: 5}}}\n"
+    spec = file(tmp_path, f"{HEAD}{parameters}budget: {{steps: 1000, target: {{accuracy: 0.9}}}}\n")
+    for trial in expand(spec):
+        steps = 100 + 50 * abs(int(trial.parameters["width"]) - 3)
+        leave(spec, trial, steps=steps, steps_to_target=steps, outcome=Outcome.REACHED)
+    lines = kgen("recommend", spec.file).ok().lines
+    header = next(line for line in lines if "sure" in line and "  " in line)
+    assert "rate  width  safe band of width" in header
+    assert (
+        lines[lines.index(header) + 1].split()[:3] == ["a", "0.01", "3"] or "0.01  3" in lines[lines.index(header) + 1]
+    )
+
+
+def test_new_values_and_repeats_stand_under_words_of_their_own(searched: SweepSpec, kgen: Kgen) -> None:
+    lines = kgen("recommend", searched.file).ok().lines
+    new = lines.index("trials that would tell most, at values that nobody has tried:")
+    tried = {str(trial.parameters["rate"]) for trial in expand(searched)}
+    following = lines[new + 1 :]
+    points = following[: following.index("")] if "" in following else following
+    assert points
+    assert not any(float(point.split("rate=")[1]) in map(float, tried) for point in points)
+    found = json.loads(kgen("recommend", searched.file, "-o", "json").ok().out)["questions"][0]["groups"]
+    for group in found:
+        known = [point["rate"] in (1e-3, 1e-2, 1e-1, 1) for point in group["next"]]
+        assert known == [False] * group["next_new"] + [True] * (len(known) - group["next_new"])
+
+
+def test_what_run_recommend_has_made_is_pointed_at(tmp_path: Path, kgen: Kgen) -> None:
+    spec = file(tmp_path, f"{HEAD}stages:\n{GRID}")
+    assert "recommend.yaml" not in kgen("recommend", spec.file).err
+    derived = spec.file.with_name("sweep.recommend.yaml")
+    derived.write_text("")
+    assert f"with results of its own: kgen recommend {derived}" in kgen("recommend", spec.file).err
 
 
 def test_where_nothing_works_it_says_so(tmp_path: Path, kgen: Kgen) -> None:

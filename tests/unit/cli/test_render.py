@@ -9,8 +9,15 @@ import pytest
 
 from kgen.sweep.document import parse
 from tests.unit.cli.ran import Kgen
-from tests.unit.render.rendering import BLOCKS, rendered, whole
+from tests.unit.render.rendering import BLOCKS as OTHERS
+from tests.unit.render.rendering import rendered, whole
 from tests.unit.sweep.sweeps import text
+
+BLOCKS = {
+    **OTHERS,
+    "parameters": "{batch_size: [1, 2]}",
+    "budget": "{steps: 10, target: {train_accuracy: 0.9}}",
+}
 
 
 @pytest.fixture
@@ -27,14 +34,14 @@ def contents(folder: Path) -> dict[str, str]:
 def test_it_prints_every_object_as_yaml(file: Path, kgen: Kgen) -> None:
     documents = kgen("render", file, "-n", "ml").ok().out.split("---\n")
     assert documents[0] == ""
-    assert [parse(one, "x").value for one in documents[1:]] == [m.object() for m in whole(rendered("ml"))]
+    assert [parse(one, "x").value for one in documents[1:]] == [m.object() for m in whole(rendered("ml", **BLOCKS))]
 
 
 def test_it_writes_what_is_sent_to_the_byte(file: Path, tmp_path: Path, kgen: Kgen) -> None:
     folder = tmp_path / "new" / "manifests"
     ran = kgen("render", file, "-o", folder).ok()
     assert ran.lines == [f"{folder}: 3 objects, 3 new or changed", f"next: kubectl apply -f {folder}"]
-    made = whole(rendered())
+    made = whole(rendered(**BLOCKS))
     assert contents(folder) == {f"{m.kind.lower()}-{m.name}.json": m.text for m in made}
 
 
@@ -62,7 +69,7 @@ def test_only_files_of_its_own_objects_are_removed(file: Path, tmp_path: Path, k
     for name, content in others.items():
         (folder / name).write_text(content)
     (folder / "job-folder.json").mkdir()
-    file.write_text(text(**{**BLOCKS, "parameters": "{a: [2, 3]}"}))
+    file.write_text(text(**{**BLOCKS, "parameters": "{batch_size: [2, 3]}"}))
     assert kgen("render", file, "-o", folder).ok().lines[0] == f"{folder}: 3 objects, 2 new or changed, 1 file removed"
     assert not gone.exists()
     assert (folder / "job-folder.json").is_dir()
@@ -115,7 +122,7 @@ def test_init_writes_the_template_which_gives_the_same(file: Path, kgen: Kgen, m
     file.write_text(text(**{**BLOCKS, "kubernetes": "{template: job.yaml.j2}"}))
     after = kgen("render").ok().out
     jobs = [parse(document, "x").value for document in after.split("---\n")[2:]]
-    assert jobs == [manifest.object() for manifest in rendered().jobs]
+    assert jobs == [manifest.object() for manifest in rendered(**BLOCKS).jobs]
     ran = kgen("init", "--template")
     assert (ran.code, ran.out) == (2, "")
     assert ran.err == "job.yaml.j2: the file: found one that exists, allowed a new file, or --force to overwrite it\n"
@@ -130,3 +137,25 @@ def test_its_files_are_json(file: Path, tmp_path: Path, kgen: Kgen) -> None:
     kgen("render", file, "-o", tmp_path / "m", "-n", "ml").ok()
     for path in (tmp_path / "m").iterdir():
         assert json.loads(path.read_text())["metadata"]["namespace"] == "ml"
+
+
+def test_of_a_search_it_says_that_nothing_trains_yet_and_how_it_comes_about(tmp_path: Path, kgen: Kgen) -> None:
+    file = tmp_path / "sweep.yaml"
+    space = "{learning_rate: {log: {start: 1e-3, stop: 1}}}"
+    file.write_text(text(**{**BLOCKS, "parameters": space, "search": "{method: sobol}"}))
+    ran = kgen("render", file, "-o", tmp_path / "out")
+    assert ran.code == 0
+    assert ran.lines[-1] == f"next: kgen submit {file} --wait"
+    assert ran.err == (
+        "kgen: note: the sweep: its search has not begun\n"
+        f"kgen: note: what is not known yet is created by 'kgen submit {file} --wait', or by a Job with --in-cluster\n"
+    )
+
+
+@pytest.mark.parametrize("by_job", [True, False])
+def test_a_dry_run_shows_the_job_that_would_submit(by_job: bool, file: Path, kgen: Kgen) -> None:
+    flags = ["--in-cluster"] * by_job
+    lines = kgen("submit", file, "--dry-run=client", *flags).ok().lines
+    job = "job.batch/kgen-submit-sweep created (dry run), which creates what is missing:"
+    assert lines[:1] == ([job] if by_job else ["configmap/kgen-sweep-sweep created (dry run)"])
+    assert len(lines) == 3 + by_job

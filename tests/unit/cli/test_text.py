@@ -37,10 +37,14 @@ def test_durations_say_no_more_than_is_known(seconds: float, shown: str) -> None
     [
         (True, "true"),
         (7, "7"),
-        (WrittenFloat("1e-3"), "1e-3"),
+        (WrittenFloat("1e-3"), "0.001"),
         (WrittenFloat("100"), "100"),
-        (1.4677992676220696e-06, "1.4678e-06"),
+        (1.4677992676220696e-06, "1.4678e-6"),
         (0.25, "0.25"),
+        (10.0, "10"),
+        (0.1, "0.1"),
+        (WrittenFloat(".1"), "0.1"),
+        (WrittenFloat("1e-1"), "0.1"),
         ("adam", "adam"),
         ("two words", '"two words"'),
         ("", '""'),
@@ -55,4 +59,4 @@ def test_a_value_in_a_line(value: bool | int | float | str, shown: str) -> None:
 
 def test_parameters_come_in_the_order_of_the_file() -> None:
     (trial,) = trials(parameters="{b: x, a: 1e-2}")
-    assert parameters(trial) == "b=x a=1e-2"
+    assert parameters(trial) == "b=x a=0.01"

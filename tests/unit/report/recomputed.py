@@ -94,7 +94,7 @@ def point(runs: pd.DataFrame, kind: Kind) -> dict[str, Any]:
     if kind.metric:
         values = [-one[kind.metric] for one in counted["max"]]
         median, low, high, _ = kaplan_meier(values, [True] * len(values))
-        found = {"median": -float(np.median(values)) if values else None}
+        found = {"median": None if median is None else -median}
         return found | {"low": None if high is None else -high, "high": None if low is None else -low, "curve": []}
     there = (counted["status"] == _GOT_THERE).tolist()
     spent = "steps" if kind.column.startswith("steps") else "seconds"
@@ -111,7 +111,10 @@ def summary(stage: pd.DataFrame, group: str, x: str, kinds: Sequence[Kind], orde
     """The best value on x of each group, the band that works, and counts."""
     kind, lines = kinds[0], []
     everywhere = sorted(stage[x].unique())
+    factors, steps = np.diff(np.log(everywhere)), np.diff(everywhere)
     log = everywhere[-1] / everywhere[0] >= 100
+    if len(everywhere) > 2:
+        log = np.std(factors) / np.mean(factors) < np.std(steps) / np.mean(steps)
     for value in order:
         mine = stage[stage[group] == value]
         points = {at: point(runs, kind) for at, runs in mine.groupby(x)}

@@ -24,6 +24,11 @@ def text(**blocks: str | None) -> str:
     return "".join(f"{name}: {value}\n" for name, value in merged.items() if value is not None)
 
 
+def foreign(**blocks: str | None) -> str:
+    """The same for anybody's trainer: a file on disk is checked by what kgen's own knows, too."""
+    return text(**{**blocks, "trainer": blocks.get("trainer", "{command: [train]}")})
+
+
 def trials(**blocks: str | None) -> tuple[TrialSpec, ...]:
     return expand(loads(text(**blocks)))
 

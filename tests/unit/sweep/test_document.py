@@ -49,9 +49,10 @@ def test_the_same_file_in_another_form_gives_the_same_trials(file: str) -> None:
 
 def test_a_byte_order_mark_on_disk_is_passed_over(tmp_path: Path) -> None:
     file = tmp_path / "sweep.yaml"
-    file.write_bytes(b"\xef\xbb\xbf" + PLAIN.replace("\n", "\r\n").encode())
+    plain = text(trainer="{command: [train]}")
+    file.write_bytes(b"\xef\xbb\xbf" + plain.replace("\n", "\r\n").encode())
     assert len(expand(load(file))) == 2
-    file.write_bytes(b"\xef\xbb\xbf" + text(version="2").encode())
+    file.write_bytes(b"\xef\xbb\xbf" + plain.replace("version: 1", "version: 2").encode())
     with pytest.raises(InputError) as caught:
         load(file)
     (problem,) = caught.value.problems
@@ -235,7 +236,8 @@ def test_what_is_no_readable_file_is_refused(tmp_path: Path) -> None:
 
 def test_paths_start_from_the_folder_of_the_file(tmp_path: Path) -> None:
     (tmp_path / "train.py").write_text("x = 1\n")
-    (tmp_path / "sweep.yaml").write_text(text(trainer="{files: [train.py]}", results="out"))
+    trainer = "{command: [python, train.py], files: [train.py]}"
+    (tmp_path / "sweep.yaml").write_text(text(trainer=trainer, results="out"))
     spec = load(tmp_path / "sweep.yaml")
     assert dict(spec.trainer.files) == {"train.py": b"x = 1\n"}
     assert spec.results == tmp_path / "out" / "sweep"

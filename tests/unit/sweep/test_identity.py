@@ -150,7 +150,7 @@ def test_the_stage_counts() -> None:
 def test_the_content_of_a_file_counts_and_so_does_its_name(tmp_path: Path) -> None:
     def made(name: str, content: str) -> list[str]:
         (tmp_path / name).write_text(content)
-        (tmp_path / "sweep.yaml").write_text(text(trainer=f"{{files: [{name}]}}"))
+        (tmp_path / "sweep.yaml").write_text(text(trainer=f"{{command: [python, {name}], files: [{name}]}}"))
         return [trial.id for trial in expand(load(tmp_path / "sweep.yaml"))]
 
     first = made("train.py", "x = 1\n")

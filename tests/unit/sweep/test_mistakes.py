@@ -85,8 +85,9 @@ def test_what_several_fields_show_comes_together_with_what_single_fields_show() 
             trainer="{command: [run, '{b}'], metrics: maybe}",
         )
     ) == [
-        "1:1 objective: found nothing, allowed a metric, because budget.target is not set either",
         "3:24 parameters[1]: found a=1 a second time, allowed each trial once (first in parameters[0])",
+        "4:9 budget.target: found nothing, and no objective, allowed target: {METRIC: 0.97} in budget, to compare "
+        "trials by the steps to it; or objective: {metric: METRIC} beside budget, to compare them by what they report",
         "5:7 seed: found the text 'x', allowed a whole number",
         "6:26 trainer.command[1]: found the place {b}, allowed {seed} or a parameter that every trial has: a; "
         "write {{ for a brace",
@@ -415,7 +416,10 @@ def test_a_budget_that_makes_no_sense_is_refused(budget: str, message: str) -> N
             "objective.goal: found maximize, allowed minimize",
         ),
         ({"objective": "{metric: seconds_to_target}", "budget": "{steps: 1}"}, "a reported metric, or a budget.target"),
-        ({"budget": "{steps: 1}"}, "objective: found nothing, allowed a metric, because budget.target is not set"),
+        (
+            {"budget": "{steps: 1}"},
+            "4:9 budget.target: found nothing, and no objective, allowed target: {train_accuracy",
+        ),
     ],
 )
 def test_an_objective_that_no_trial_can_meet_is_refused(blocks: dict[str, str], message: str) -> None:
@@ -458,7 +462,7 @@ def test_files_have_to_lie_beside_the_sweep_file(tmp_path: Path) -> None:
     (tmp_path / "big.bin").write_bytes(b"x" * 1_000_000)
     file = tmp_path / "sweep.yaml"
     names = "[ok.py, gone.py, /etc/passwd, ../up.py, ok.py, folder, '', big.bin, 'a\\..\\b']"
-    file.write_text(text(trainer=f"{{files: {names}}}"))
+    file.write_text(text(trainer=f"{{command: [python, ok.py], files: {names}}}"))
     with pytest.raises(InputError) as caught:
         load(file)
     assert [(p.field, p.found) for p in caught.value.problems] == [

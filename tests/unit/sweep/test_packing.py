@@ -138,7 +138,7 @@ ONE_COMMAND = "a command that is the same for all: without places such as {learn
         ),
         (
             {"execution": "{packing: fuse}"},
-            "5:22 execution.packing: found the text 'fuse', allowed auto, fused or sequential",
+            "5:22 execution.packing: found the text 'fuse', allowed auto, fused or sequential; did you mean fused?",
         ),
     ],
 )

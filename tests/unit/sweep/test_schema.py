@@ -149,7 +149,6 @@ REFUSED: list[dict[str, str | None]] = [
     {"parameters": RANGES, "search": "{per: []}"},
     {"parameters": RANGES, "search": "{metod: tpe}"},
     {"parameters": "{a: {log: {start: 1, stop: 2, num: 2, per_decade: 2}}}", "search": "{}"},
-    {**stages(), "budget": "{steps: 1}"},
     {**stages(), "parameters": "{a: [1]}"},
     {**stages(), "search": "{}"},
     {**stages(), "stages": "[]"},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from kgen.errors import InputError
 from kgen.spec import Budget, Packing, Target, Value, text_of
 from kgen.sweep import expand, loads
 from kgen.sweep.stages import most, rungs_of
@@ -35,8 +36,49 @@ def test_a_search_has_ranges_and_limits() -> None:
 
 
 def test_what_is_not_said_has_a_default() -> None:
-    found = the_search("{}")
+    found = the_search("{}", "{learning_rate: {log: {start: 1e-4, stop: 10}}}")
     assert (found.method, found.per, found.trials, found.parallel, found.reduction) == (DEFAULT_METHOD, (), 12, 1, 3)
+    assert the_search("{parallel: 3}", "{learning_rate: {log: {start: 1e-4, stop: 10}}}").parallel == 3
+
+
+RATE = "learning_rate: {log: {start: 1e-4, stop: 10}}"
+
+
+@pytest.mark.parametrize(
+    ("search", "parameters", "why"),
+    [
+        ("{per: optimizer}", ONE, ""),
+        ("{per: optimizer}", f"[{{optimizer: [a, b], {RATE}}}, {{optimizer: c, {RATE}}}]", ""),
+        ("{per: [a, b]}", f"{{a: [true, 1], b: [x, y], c: one, {RATE}}}", ""),
+        ("{}", "{optimizer: [sgd], learning_rate: {log: {start: 0.01, stop: 1, num: 3}}}", ""),
+        ("{}", ONE, "optimizer, learning_rate to choose"),
+        ("{}", f"{{{RATE}, dropout: {{linear: {{start: 0, stop: 1}}}}}}", "learning_rate, dropout to choose"),
+        ("{}", "{dropout: {linear: {start: 0, stop: 1}}}", "dropout, which has a linear range"),
+        ("{}", "{units: {int: {start: 1, stop: 1000}}}", "units, which has whole numbers"),
+        ("{}", "{units: [8, 16]}", "units, which has 2 values"),
+        ("{}", "{activation: [relu, tanh]}", "activation, which has 2 values"),
+        ("{per: optimizer}", "{optimizer: [sgd, adam]}", "nothing to choose"),
+        ("{}", f"[{{optimizer: a, {RATE}}}, {{optimizer: b, {RATE}}}]", "several alternatives of one group"),
+        (
+            "{per: optimizer}", f"[{{optimizer: [a, b], {RATE}}}, {{optimizer: b, d: 1, {RATE}}}]",
+            "several alternatives of one group",
+        ),
+    ],
+)  # fmt: skip
+def test_the_method_suits_the_parameters_or_is_refused(search: str, parameters: str, why: str) -> None:
+    """What the file does not say is chosen by its parameters, and what it says is what is done."""
+    found = the_search(search, parameters)
+    assert (found.method, found.parallel) == ((Method.TPE, 4) if why else (Method.BISECTION, 1))
+    said = f"{{method: bisection{', ' if search != '{}' else ''}{search.strip('{}')}}}"
+    if not why:
+        assert the_search(said, parameters) == found
+        return
+    with pytest.raises(InputError) as caught:
+        the_search(said, parameters)
+    (problem,) = caught.value.problems
+    assert (problem.field, problem.found) == ("stages[0].search.method", f"bisection with {why}")
+    assert problem.allowed == "one number on a logarithmic scale for each group; tpe and others take any"
+    assert problem.source.strip().startswith("search: {method: bisection")
 
 
 @pytest.mark.parametrize(
@@ -176,6 +218,7 @@ def test_nothing_asked_for_is_no_part() -> None:
         ("{method: tpe, per: optimizer}", 24),
         ("{method: tpe}", 12),
         ("{method: halving, per: optimizer, trials: 30}", 60),
+        ("{method: halving, trials: 15}", 14),  # of each seed five, one, one
         ("{method: range-test, per: optimizer}", 4),
     ],
 )
@@ -195,6 +238,8 @@ def test_how_many_trials_a_search_may_ask_for(search: str, expected: int) -> Non
         ("{parallel: 6}", "{learning_rate: {log: {start: 1, stop: 2}}, dropout: [0.1, 0.5]}", Packing.SEQUENTIAL),
         ("{parallel: 6}", "{batch_size: {int: {start: 1, stop: 200}}}", Packing.SEQUENTIAL),
         ("{method: range-test, per: optimizer}", ONE, Packing.SEQUENTIAL),
+        ("{method: halving, trials: 24}", ONE, Packing.FUSED),  # the first rung has nine
+        ("{method: halving, trials: 12}", ONE, Packing.SEQUENTIAL),  # and here four
     ],
 )
 def test_the_packing_of_a_search_is_that_of_the_points_of_one_answer(

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kgen.errors import InputError
+from kgen.spec import Target
 from kgen.sweep import load, loads
 from kgen.sweep.sweepspec import Method
 from tests.unit.sweep.staged import BEST, GRID, HEAD, SCALE, searching, staged
@@ -68,7 +69,6 @@ stages:
     assert [(p.line, p.column, p.field, p.found) for p in caught.value.problems] == [
         (3, 26, "trainer.config.rate", "inf"),
         (3, 50, "trainer.command[1]", "the place {scale}"),
-        (4, 1, "budget", "budget beside stages"),
         (6, 11, "stages[0].name", "the text 'Grid'"),
         (7, 35, "stages[0].parameters.optimizer[1]", "the text 'sgd' again"),
         (8, 52, "stages[0].budget.target.train_accuracy", "95"),
@@ -122,7 +122,7 @@ def test_a_mistake_is_told_once_and_not_what_follows_from_it(stages: list[str]) 
 # -- which blocks there may be --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("block", ["parameters: {a: [1]}", "budget: {steps: 3}", "search: {trials: 3}"])
+@pytest.mark.parametrize("block", ["parameters: {a: [1]}", "search: {trials: 3}"])
 def test_what_each_stage_has_stands_in_no_other_place(block: str) -> None:
     name = block.partition(":")[0]
     assert of_stages(GRID, head=f"{HEAD}{block}\n") == [
@@ -172,11 +172,37 @@ def test_each_name_stands_once() -> None:
 
 def test_a_stage_needs_something_to_compare_by() -> None:
     assert of_stages(GRID, BEST.replace("  objective: {metric: val_accuracy, goal: maximize, at: best}\n", "")) == [
-        "stages[1].objective: found nothing, allowed a metric, because budget.target is not set either"
+        "stages[1].budget.target: found nothing, and no objective, allowed target: {train_accuracy: 0.97} in budget, "
+        "to compare trials by the steps to it; or objective: {metric: val_accuracy, goal: maximize} beside budget, to "
+        "compare them by what they report"
     ]
     head = HEAD + "objective: {metric: steps_to_target}\n"
     assert of_stages(GRID, "- {name: b, parameters: {a: [1]}, budget: {steps: 3}}\n", head=head) == [
         "stages[1].objective.metric: found steps_to_target, allowed a reported metric, or a budget.target to count to"
+    ]
+
+
+def test_a_list_without_stages_is_one_mistake() -> None:
+    assert messages("version: 1\nname: a\nstages: []\n") == ["3:9 stages: found an empty list, allowed at least one"]
+
+
+def test_the_budget_of_the_file_is_that_of_stages_without_one() -> None:
+    """One of its own takes its place as a whole."""
+    own = GRID.replace("name: grid", "name: own").replace("steps: 100", "check_every_steps: 5, seconds: 9")
+    given = GRID.replace("  budget: {steps: 100, target: {accuracy: 0.9}}\n", "")
+    spec = loads(staged(given, own, head=HEAD + "budget: {steps: 70, target: {accuracy: 0.8}}\n"))
+    first, second = (stage.base.budget for stage in spec.stages)
+    assert (first.steps, first.check_every_steps, first.target) == (70, 50, Target("accuracy", 0.8))
+    assert (second.steps, second.seconds, second.check_every_steps) == (None, 9, 5)
+
+
+def test_a_mistake_in_the_budget_of_the_file_is_said_once_at_its_place() -> None:
+    given = GRID.replace("  budget: {steps: 100, target: {accuracy: 0.9}}\n", "")
+    both = (given, given.replace("name: grid", "name: two"))
+    head = HEAD + "budget: {steps: 0, target: {accuracy: 0.9}}\n"
+    assert of_stages(*both, head=head) == ["budget.steps: found 0, allowed a whole number from 1"]
+    assert of_stages(*both, head=HEAD + "budget: {target: {accuracy: 0.9}}\n") == [
+        "budget: found neither steps nor seconds, allowed at least one of them, so that every trial ends"
     ]
 
 
@@ -255,7 +281,8 @@ def test_a_key_that_is_no_text_is_said_and_nothing_else(file: str) -> None:
 
 def test_a_template_that_is_not_there_is_said_once(tmp_path: Path) -> None:
     file = tmp_path / "sweep.yaml"
-    file.write_text(staged(GRID, BEST, head=HEAD + "kubernetes: {template: gone.j2}\n"))
+    head = HEAD.replace("trainer: {", "trainer: {command: [train], ")
+    file.write_text(staged(GRID, BEST, head=head + "kubernetes: {template: gone.j2}\n"))
     with pytest.raises(InputError) as caught:
         load(file)
     assert [problem.field for problem in caught.value.problems] == ["kubernetes.template"]
@@ -409,6 +436,13 @@ def test_what_stands_beside_is_new() -> None:
     ]
 
 
+def test_a_range_test_has_no_trials_that_could_be_taken() -> None:
+    (message,) = of_stages(
+        searching("{method: range-test, per: optimizer}"), BEST.replace(FROM, "{stage: search, per: optimizer}")
+    )
+    assert "found search, a range test, allowed a stage of trials, or of a search by random, sobol," in message
+
+
 def test_from_stands_in_a_stage_only() -> None:
     expected = "found from an earlier stage, allowed parameters: {from: …} in a stage only"
     assert messages(text(parameters="{from: {stage: grid}}")) == [f"3:14 parameters.from: {expected}"]
@@ -457,7 +491,22 @@ def test_a_range_of_a_search_makes_no_groups() -> None:
         (
             "{method: range-test, per: optimizer, parallel: 2}",
             "parallel: found parallel with range-test, allowed parallel with "
+            f"{' or '.join(m for m in METHODS if m not in ('halving', 'range-test'))} only",
+        ),
+        (
+            "{method: range-test, per: optimizer, trials: 8}",
+            "trials: found trials with range-test, allowed trials with "
             f"{' or '.join(m for m in METHODS if m != 'range-test')} only",
+        ),
+        (
+            "{method: halving, parallel: 2}",
+            "parallel: found parallel with halving, allowed parallel with "
+            f"{' or '.join(m for m in METHODS if m not in ('halving', 'range-test'))} only",
+        ),
+        ("{method: halving, trials: 5}", "trials: found 5, allowed at least 6, for 3 rungs of 2 repeats"),
+        (
+            "{method: halving, trials: 11, min_steps: 20, reduction: 2}",
+            "trials: found 11, allowed at least 14, for 7 rungs of 2 repeats",
         ),
         ("{method: halving, reduction: 1}", "reduction: found 1, allowed a whole number from 2"),
         (
@@ -541,11 +590,11 @@ def test_a_range_without_values_stands_beside_a_search_only(parameter: str, allo
     [
         (
             "{optimizer: [sgd], learning_rate: [0.1, 1]}",
-            [".learning_rate: found other values"],
+            [".learning_rate: found 2 values"],
         ),
         (
             "{optimizer: [sgd], learning_rate: {linear: {start: 1, stop: 2}}, dropout: {linear: {start: 0, stop: 1}}}",
-            [".learning_rate: found other values", ".dropout: found a range"],
+            [".learning_rate: found a linear range", ".dropout: found a range"],
         ),
         (
             "[{optimizer: [sgd], learning_rate: {log: {start: 1, stop: 2}}}, {optimizer: [adam]}]",
