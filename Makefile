@@ -40,7 +40,7 @@ quickstart: $(RUN) ## Train the 288 trials of examples/quickstart.yaml here and 
 
 # DATA=FILE.npz: x_train, y_train, x_test, y_test as Keras has them. It is linked beside the sweep, which names it.
 DATA ?=
-article: $(RUN) ## Run the whole article, examples/article.yaml, on DATA=mnist.npz: about an hour on two cores
+article: $(RUN) ## Run the whole article, examples/article.yaml, on DATA=mnist.npz: about 70 minutes on two cores beside other work
 	@sh examples/data.sh mnist "$(DATA)" $(BIN)/python
 	$(BIN)/kgen run examples/article.yaml
 
