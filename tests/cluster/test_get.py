@@ -77,7 +77,7 @@ def test_trials_are_chosen_and_sorted(shell: Shell) -> None:
 
     assert parameters("first", "--where", "optimizer=adam,learning_rate<5e-3") == ["optimizer=adam,learning_rate=0.001"]
     rates = [line.partition("learning_rate=")[2] for line in parameters("first", "--sort-by", "learning_rate")]
-    assert rates == ["1e-3", "1e-3", "1e-2", "1e-2"]
+    assert rates == ["0.001", "0.001", "0.01", "0.01"]
     names = shell.kgen("get", "trials", "first", "--sort-by", "name", "-o", "name").ok().lines
     assert names == sorted(names)
     assert len(shell.kgen("get", "trials", "--no-headers").ok().lines) == 5
