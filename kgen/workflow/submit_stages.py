@@ -158,7 +158,7 @@ class Walk:
 
     def later(self) -> dict[str, str]:
         """Stages that may still get trials which nobody knows yet, and why, in words."""
-        return unfinished(self._spec, self._store)
+        return unfinished(self._course.known, self._store)
 
     def _parts(self, first: Iterable[SweepSpec]) -> Iterator[Prepared]:
         yield from map(self._prepare, first)

@@ -196,7 +196,7 @@ def test_a_trial_in_detail_says_why_it_waits(shell: Shell) -> None:
     assert re.search(r"^Message: +none of 3 nodes fits: 1 has less than cpu: 100 free", shown.out, re.MULTILINE)
     assert "FailedScheduling" in shown.out
     assert re.search(r"^Job: +first-" + waits, shown.out, re.MULTILINE)
-    assert re.search(r"^  learning_rate +1e-", shown.out, re.MULTILINE)
+    assert re.search(r"^  learning_rate +0\.0", shown.out, re.MULTILINE)
 
 
 def test_a_failed_trial_in_detail_and_again_after_a_retry(shell: Shell) -> None:

@@ -145,7 +145,9 @@ def test_a_diff_and_a_dry_run_say_what_is_not_known(shell: Shell, trainers: Trai
     rendered = shell.kgen("render", "sweep.yaml")
     assert rendered.code == 0
     assert rendered.out.count('kind: "Job"') == 8
-    assert rendered.err == "kgen: note: stage best: its trials are chosen when stage grid is complete\n"
+    waits, how = rendered.err.splitlines()
+    assert waits == "kgen: note: stage best: its trials are chosen when stage grid is complete"
+    assert "what is not known yet is created by 'kgen submit sweep.yaml --wait'" in how
     assert not shell.config_maps()
 
 
