@@ -43,7 +43,7 @@ def test_what_one_is_does_not_depend_on_the_others(own: str | None) -> None:
 
 def test_the_bytes_are_the_same_in_every_process(tmp_path: Path) -> None:
     file = tmp_path / "sweep.yaml"
-    file.write_text(spec(parameters="{a: [1, x], b: [y]}").text)
+    file.write_text(spec(parameters="{a: [1, x], b: [y]}", trainer="{image: trainer, command: [train]}").text)
     program = "import sys; from kgen.cli.app import main; sys.argv[1:] = ['render', sys.argv[1]]; main()"
     outputs = {
         subprocess.run(

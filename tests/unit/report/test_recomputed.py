@@ -99,7 +99,7 @@ def test_what_the_sentences_say_of_growth(both: Both) -> None:
     assert f"costs {100 * larger.mean():.2g} % on average" in both.text
     assert f"{100 * worst['regret']:.2g} % at worst (at {worst['scale']:.0f})" in both.text
     for rate, count in sizes["best_learning_rate"].value_counts().items():
-        assert f"{rate:.3g} at {count} sizes" in both.text
+        assert f"{rate:.3g} at {count} size{'s' * (count != 1)}" in both.text
 
 
 def test_the_answers(both: Both) -> None:
