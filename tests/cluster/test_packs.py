@@ -456,12 +456,16 @@ def test_kubectl_applies_what_submit_creates(shell: Shell, tmp_path: Path) -> No
 
 
 def test_a_pack_of_fused_trials_is_taken_by_the_server_field_by_field(shell: Shell) -> None:
-    parameters = "{optimizer: [sgd, adam], learning_rate: [1e-3, 1e-2, 1e-1]}"
-    dry = shell.kgen("submit", shell.write(sweep_text(parameters=parameters, more=FOUR)), "--dry-run=server").ok()
+    def own(**settings: str) -> str:
+        parameters = "{optimizer: [sgd, adam], learning_rate: [1e-3, 1e-2, 1e-1]}"
+        made = sweep_text(parameters=parameters, more=FOUR, trainer=", command: [python, -m, kgen_trainer]", **settings)
+        return made.replace("accuracy: 0.9", "train_accuracy: 0.9")
+
+    dry = shell.kgen("submit", shell.write(own()), "--dry-run=server").ok()
     assert len([line for line in dry.lines if line.startswith("job.batch/")]) == 2
     assert len([line for line in dry.lines if line.startswith("configmap/")]) == 3
     assert not shell.jobs()
-    shell.submit(sweep_text(parameters=parameters, more=FOUR, fate="run"))
+    shell.submit(own(fate="run"))
     job = next(iter(shell.jobs().values()))
     variables = {item["name"]: item.get("value") for item in job["spec"]["template"]["spec"]["containers"][0]["env"]}
     assert (variables["KGEN_PACKING"], variables["KGEN_TIMING"]) == ("fused", "shared")
