@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
@@ -57,6 +57,10 @@ class Choice:
     """Where the earlier stage's trials come of a choice: :func:`digest_of` that one, without which this one is none."""
     edition: int = 1
     """How often it was made: of two that are there the larger one counts."""
+
+    def gone(self, known: Collection[str]) -> tuple[str, ...]:
+        """The trials that it was made by and that are none of those."""
+        return tuple(trial for one in self.chosen for trial in one.trials if trial not in known)
 
     def to_json(self) -> str:
         """Indented JSON; floats as their owner wrote them."""

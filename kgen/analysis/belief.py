@@ -75,6 +75,11 @@ class _Mesh:
     rise: Floats
     edge: Floats
 
+    def only(self, which: npt.NDArray[np.intp] | int) -> _Mesh:
+        """Some of its valleys, or one."""
+        arrays = (self.best, self.floor, self.slope, self.bend, self.rise, self.edge)
+        return _Mesh(self.centres, *(array[which] for array in arrays))
+
 
 @dataclass(frozen=True, slots=True)
 class Belief:
@@ -135,11 +140,7 @@ class Belief:
     def _weightiest(self) -> tuple[_Mesh, Floats]:
         most = min(_MOST, len(self.weights) - 1)
         chosen = np.argpartition(-self.weights, most)[:most]
-        mesh = self.mesh
-        part = _Mesh(mesh.centres, *(
-            array[chosen] for array in (mesh.best, mesh.floor, mesh.slope, mesh.bend, mesh.rise, mesh.edge)
-        ))  # fmt: skip
-        return part, self.weights[chosen] / self.weights[chosen].sum()
+        return self.mesh.only(chosen), self.weights[chosen] / self.weights[chosen].sum()
 
 
 @functools.lru_cache(maxsize=16)
@@ -166,9 +167,7 @@ def _above(mesh: _Mesh, place: float | Floats) -> Floats:
 
 def _alone(mesh: _Mesh, one: int, places: Floats) -> Floats:
     """The logarithm of time in one valley, as :meth:`Belief.expected` is of all of them."""
-    valley = _Mesh(mesh.centres, *(
-        array[one] for array in (mesh.best, mesh.floor, mesh.slope, mesh.bend, mesh.rise, mesh.edge)
-    ))  # fmt: skip
+    valley = mesh.only(one)
     breaks = expit((places - valley.edge) / _BLUR)
     return np.asarray(valley.floor + np.minimum(_above(valley, places), 1.0) + breaks)
 

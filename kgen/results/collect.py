@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
@@ -187,7 +187,7 @@ def _merge(
         trainers=rows.different("trainer", accepted.values()),
         waiting=dict(waiting),
         incomplete_choices={choice.stage: choice.missing for choice in choices if choice.missing},
-        outdated_choices={choice.stage: gone for choice in choices if (gone := _gone(choice, ids))},
+        outdated_choices={choice.stage: gone for choice in choices if (gone := choice.gone(ids))},
     )
     trials = trials_table(rows.table, expected, lines)
     alone = [rows.alone(by_trial.get(spec.id, [])) for spec in expected]
@@ -195,11 +195,6 @@ def _merge(
         trials = with_predictions(trials, rows.table, alone)
     curves = curves_table(rows.table, list(accepted.values()))
     return Results(to_frame(trials), to_frame(curves), certificate), trials, curves
-
-
-def _gone(choice: Choice, expected: Collection[str]) -> tuple[str, ...]:
-    """Trials that a choice was made by and that are none of those."""
-    return tuple(trial for one in choice.chosen for trial in one.trials if trial not in expected)
 
 
 def _no_trial(sweep: str, stage: str) -> str:

@@ -31,9 +31,14 @@ def line_of(group: Group) -> tuple[Space, Axis] | None:
     return (group.spaces[0], axis) if axis.spacing is Spacing.LOG else None
 
 
+def place_of(axis: Axis, point: Point) -> float:
+    """Logarithm to base 10 of the point's value on that axis."""
+    return axis.low + axis.position(point[axis.name]) * axis.span
+
+
 def belief_of(axis: Axis, seen: Sequence[Evidence], cap: float) -> Belief:
     """What the trials say of the best value on that axis; ``cap``: logarithm of the budget."""
-    placed = [Observation(axis.low + axis.position(one.tried.parameters[axis.name]) * axis.span, one.kind, one.at)
+    placed = [Observation(place_of(axis, one.tried.parameters), one.kind, one.at)
               for one in seen if axis.name in one.tried.parameters]  # fmt: skip
     return Belief.of(axis.low, axis.high, cap, [one for one in placed if np.isfinite(one.place)])
 

@@ -13,7 +13,7 @@ from kgen.analysis.belief import Belief
 from kgen.analysis.evidence import Evidence, Kind
 from kgen.analysis.text import number, plural
 from kgen.analysis.tried import Tried
-from kgen.search.bisection import belief_of, line_of
+from kgen.search.bisection import belief_of, line_of, place_of
 from kgen.search.plain import every
 from kgen.search.space import Group, Space
 from kgen.sweep.sweepspec import Search
@@ -61,10 +61,9 @@ def expected_gain(group: Group, seen: Sequence[Evidence], cap: float) -> float:
     """
     found = line_of(group)
     if found is not None:
-        belief = belief_of(found[1], seen, cap)
-        places = np.array([found[1].low + found[1].position(one.tried.parameters[found[1].name]) * found[1].span
-                           for one in seen if one.kind is Kind.REACHED])  # fmt: skip
-        return _regret(belief, places)
+        axis = found[1]
+        places = np.array([place_of(axis, one.tried.parameters) for one in seen if one.kind is Kind.REACHED])
+        return _regret(belief_of(axis, seen, cap), places)
     return float(1 - 10 ** -max((_improvement(space, seen) for space in group.spaces), default=0.0))
 
 

@@ -114,10 +114,10 @@ def outdated(spec: SweepSpec, choice: Choice) -> str:
     """That a choice rests on trials which the stage that it was made of has no more, in words; empty where all of them
     are there. ``spec`` has all parts of that stage."""
     own = {trial.id for part in spec.parts if part.stage == choice.source for trial in expand(part)}
-    rests = [trial for one in choice.chosen for trial in one.trials]
-    if not (gone := [trial for trial in rests if trial not in own]):
+    if not (gone := choice.gone(own)):
         return ""
-    some = f"{len(gone):,} of {len(rests):,} trials" if len(gone) < len(rests) else "trials"
+    made_by = sum(len(one.trials) for one in choice.chosen)
+    some = f"{len(gone):,} of {made_by:,} trials" if len(gone) < made_by else "trials"
     return (
         f"stage {choice.stage} was chosen by {some} that stage {choice.source} has no more; "
         f"--rechoose {choice.stage} chooses by those that it has"
